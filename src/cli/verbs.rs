@@ -78,6 +78,20 @@ Examples:
   hs2router rotation
       Say whether it is in or out.";
 
+pub(super) const PAUSE_CLUSTER_EXAMPLES: &str = "\
+Examples:
+  hs2router pause-cluster impala --dry-run
+      What is open in the cluster.
+  hs2router pause-cluster impala --wait --timeout 10m && ./restart-all && hs2router resume-cluster impala
+      Restart everything while new sessions and statements wait, each for queue_timeout at most.
+
+Exit codes: 0 done, 69 no router answers, 75 the timeout of --wait is over, 64 wrong usage, 1 anything else.";
+
+pub(super) const RESUME_CLUSTER_EXAMPLES: &str = "\
+Example:
+  hs2router resume-cluster impala
+      Whoever has waited goes on, with those first that have waited longest.";
+
 /// Whether to do something, and to wait for what comes of it.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct WaitArgs {
@@ -104,6 +118,28 @@ pub struct DrainArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "the arguments have their own words")]
     pub waiting: WaitArgs,
+}
+
+/// `hs2router pause-cluster`
+#[derive(Clone, Debug, Args)]
+pub struct PauseClusterArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the arguments have their own words")]
+    pub of: ClusterArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the arguments have their own words")]
+    pub waiting: WaitArgs,
+}
+
+/// `hs2router resume-cluster`
+#[derive(Clone, Debug, Args)]
+pub struct ClusterArgs {
+    /// The cluster's name
+    #[arg(value_name = "CLUSTER")]
+    pub cluster: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the arguments have their own words")]
+    pub admin: AdminArgs,
 }
 
 /// `hs2router eject`

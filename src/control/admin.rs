@@ -9,10 +9,10 @@
 //! | `GET /metrics` | every metric in the `OpenMetrics` text format |
 //! | `GET /api/v1/coordinators` | what is known of each coordinator, in JSON |
 //! | `GET /api/v1/listeners` | where clients connect, and the certificates that they get, in JSON |
-//! | `GET /api/v1/clusters` | how coordinators are reached with TLS, in JSON |
+//! | `GET /api/v1/clusters` | which clusters are paused, and how coordinators are reached with TLS, in JSON |
 //! | `GET /api/v1/sessions` | the sessions that are known, in JSON |
 //! | `GET /api/v1/operations` | the operations that are open, in JSON |
-//! | `GET /api/v1/waiting` | who waits for room, in JSON |
+//! | `GET /api/v1/waiting` | who waits, in JSON |
 //! | `GET /api/v1/events` | what happened last, in JSON |
 //! | `GET /api/v1/config` | the config in force, in JSON |
 //! | `GET /api/v1/rotation` | whether new clients are wanted, in JSON |

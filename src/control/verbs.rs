@@ -6,6 +6,8 @@
 pub enum Verb {
     /// To the router itself.
     Router(OfRouter),
+    /// To one of its clusters.
+    Cluster(OfCluster),
     /// To one of its coordinators.
     Coordinator(OfCoordinator),
     /// To a session.
@@ -21,6 +23,15 @@ pub enum OfRouter {
     RotationIn,
     /// No new clients are wanted: load balancers are told so.
     RotationOut,
+}
+
+/// What can be done to a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfCluster {
+    /// New sessions and statements wait; what is open goes on.
+    Pause,
+    /// They wait no longer.
+    Resume,
 }
 
 /// What can be done to a coordinator.
@@ -78,9 +89,11 @@ const fn post(words: &'static str, path: &'static str, parameters: &'static [Par
 
 impl Verb {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Router(OfRouter::RotationIn),
         Self::Router(OfRouter::RotationOut),
+        Self::Cluster(OfCluster::Pause),
+        Self::Cluster(OfCluster::Resume),
         Self::Coordinator(OfCoordinator::Drain),
         Self::Coordinator(OfCoordinator::Resume),
         Self::Coordinator(OfCoordinator::Eject),
@@ -100,6 +113,10 @@ impl Verb {
             }
             Self::Router(OfRouter::RotationOut) => {
                 Entry { words: "rotation out", method: "DELETE", path: ROTATION, parameters: &[] }
+            }
+            Self::Cluster(OfCluster::Pause) => post("pause-cluster", "/api/v1/clusters/{cluster}/pause", &[]),
+            Self::Cluster(OfCluster::Resume) => {
+                post("resume-cluster", "/api/v1/clusters/{cluster}/resume", &[])
             }
             Self::Coordinator(verb) => match verb {
                 OfCoordinator::Drain => {

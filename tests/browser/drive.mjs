@@ -105,14 +105,14 @@ async function showsTheFleet() {
 }
 
 async function followsWhatHappens() {
-  const busy = await ask("open two sessions and run a statement in one");
+  const [busy, free] = (await ask("open two sessions and run a statement in one")).split(" ");
   await says(total("Sessions"), /^2/);
   await says(total("Running operations"), /^1/);
   await row(busy).getByRole("button", { name: `Ports of ${busy}` }).click();
   const ports = page.getByRole("table", { name: `Ports of ${busy}` });
   await says(ports.getByRole("row"), "hs2");
   await says(ports, /1 running/);
-  return busy;
+  return { busy, free };
 }
 
 async function leadsFromSessionsToOperations() {
@@ -287,8 +287,8 @@ async function weighsByButton(name) {
 /** Answers the question that a button has asked. */
 const confirm = (title) => page.getByRole("dialog").getByRole("button", { name: title, exact: true }).click();
 
-/** Sessions move and end, and an operation is cancelled, each by a button in its row. */
-async function actsOnSessionsByButton(busy) {
+/** Sessions move to a coordinator that has none and end, and an operation is cancelled, each by a button in its row. */
+async function actsOnSessionsByButton(busy, free) {
   const question = page.getByRole("dialog");
   await page.getByRole("link", { name: "Sessions" }).click();
   const sessions = page.getByRole("table", { name: "sessions" }).getByRole("row");
@@ -302,9 +302,9 @@ async function actsOnSessionsByButton(busy) {
 
   const idle = sessions.filter({ hasText: "nothing" });
   await idle.getByRole("button", { name: /^Move session/ }).click();
-  await question.getByLabel("To which coordinator").fill("c3");
+  await question.getByLabel("To which coordinator").fill(free);
   await confirm("Move");
-  await says(page.getByRole("status"), "The session is on c3 now.");
+  await says(page.getByRole("status"), `The session is on ${free} now.`);
 
   const id = await ask("open another session");
   await idle.filter({ hasText: id }).getByRole("button", { name: /^Close session/ }).click();
@@ -313,10 +313,10 @@ async function actsOnSessionsByButton(busy) {
   await gone(sessions.filter({ hasText: id }));
 
   await page.getByRole("link", { name: "Fleet" }).click();
-  await row("c3").getByRole("button", { name: "Move all c3" }).click();
+  await row(free).getByRole("button", { name: `Move all ${free}` }).click();
   await says(question, "Now it has 1 session.");
   await confirm("Move all");
-  await says(page.getByRole("status"), "Sessions leave c3, as far as they can.");
+  await says(page.getByRole("status"), `Sessions leave ${free}, as far as they can.`);
 
   await page.getByRole("link", { name: "Operations" }).click();
   await page.getByRole("button", { name: /^Cancel operation/ }).click();
@@ -340,6 +340,24 @@ async function leavesTheRotation() {
   await says(page.locator(".pulse"), "in rotation");
 }
 
+async function pausesTheCluster() {
+  await page.getByRole("button", { name: "Pause cluster test" }).click();
+  await confirm("Pause cluster");
+  await says(page.getByRole("status"), "New sessions and statements of test wait.");
+  await says(notice("test is paused"), "Nobody waits now.");
+  await ask("open a session in vain");
+  await says(notice("test is paused"), "1 client waits");
+  await isAccessible("paused cluster");
+  await notice("test is paused").getByRole("link").click();
+  await says(page.getByRole("table", { name: "waiting clients" }), "the end of a pause");
+  await page.getByRole("link", { name: "Fleet" }).click();
+  await page.getByRole("button", { name: "Resume cluster test" }).click();
+  await says(page.getByRole("dialog"), "with the 1 that wait now");
+  await confirm("Resume cluster");
+  await gone(notice("test is paused"));
+  await ask("the session opens and is closed");
+}
+
 async function showsTheListeners() {
   await page.getByRole("link", { name: "Listeners" }).click();
   const rows = page.getByRole("table", { name: "Listeners" }).getByRole("row");
@@ -351,11 +369,11 @@ async function showsTheListeners() {
 }
 
 async function stopsWhilePaused() {
-  await page.getByRole("button", { name: "Pause" }).click();
+  await page.getByRole("button", { name: "Pause", exact: true }).click();
   await says(page.locator(".pulse"), "paused");
   await ask("close the sessions");
   assert.match(await total("Sessions").innerText(), /^2/);
-  await page.getByRole("button", { name: "Pause" }).click();
+  await page.getByRole("button", { name: "Pause", exact: true }).click();
   await says(total("Sessions"), /^0/);
 }
 
@@ -401,7 +419,7 @@ async function runsNothingForeign() {
 
 try {
   await showsTheFleet();
-  const busy = await followsWhatHappens();
+  const { busy, free } = await followsWhatHappens();
   await leadsFromSessionsToOperations();
   await drawsWhatIsInSight();
   await showsWhoWaits();
@@ -412,8 +430,9 @@ try {
   await tellsWhatHappened(busy);
   await ejectsByButton(busy);
   await weighsByButton(busy);
-  await actsOnSessionsByButton(busy);
+  await actsOnSessionsByButton(busy, free);
   await leavesTheRotation();
+  await pausesTheCluster();
   await showsTheListeners();
   await stopsWhilePaused();
   await saysThatTheRouterIsGone();

@@ -109,14 +109,24 @@ pub(super) fn await_all(
     awaited: Awaited,
     waiting: &WaitArgs,
 ) -> anyhow::Result<()> {
+    await_by(found, awaited, waiting, || find(port, named))
+}
+
+/// Waits for what is awaited of that which `look` shows; progress goes to standard error.
+pub(super) fn await_by(
+    found: Value,
+    awaited: Awaited,
+    waiting: &WaitArgs,
+    look: impl Fn() -> anyhow::Result<Value>,
+) -> anyhow::Result<()> {
     let mut progress = io::stderr();
     let style = if progress.is_terminal() { Style::Bar } else { Style::Lines };
-    let look = || {
+    let look_again = || {
         std::thread::sleep(LOOK_INTERVAL);
-        find(port, named)
+        look()
     };
     let until = Until { awaited, timeout: waiting.timeout.map(|timeout| timeout.0) };
-    wait_until_done(found, &until, look, style, &mut progress)
+    wait_until_done(found, &until, look_again, style, &mut progress)
 }
 
 /// `hs2router close`

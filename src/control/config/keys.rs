@@ -155,7 +155,8 @@ section! {
         /// NAT is in front and `proxy_protocol_from` does not tell them apart.
         address_share: f64 = default(0.75),
         /// How long a new session may wait for a coordinator with room, and a call for a connection to its
-        /// coordinator; after that the client gets an error. More than 0.
+        /// coordinator, and as long again until a paused cluster is resumed; after that the client gets an
+        /// error. More than 0.
         queue_timeout: TimeSpan = default("60s"),
         /// How many new sessions may wait, and how many calls for each coordinator's port; 0 to 1000000.
         /// Users take turns; before a login is accepted, addresses do. When the queue is full, a newcomer

@@ -32,6 +32,23 @@ export const VERBS = {
       <p>Clients that are here go on, and those that come nevertheless are served.</p>`,
     done: () => "This router is out of rotation.",
   },
+  "pause-cluster": {
+    title: "Pause cluster",
+    path: ({ name }) => below("clusters", name, "pause"),
+    about: ({ name }) => `Pause ${name}?`,
+    tells: () => html`<p>
+        New sessions and statements wait until somebody resumes the cluster, each for <code>queue_timeout</code> at most. What is
+        open goes on, so that it can end.
+      </p>`,
+    done: ({ name }) => `New sessions and statements of ${name} wait.`,
+  },
+  "resume-cluster": {
+    title: "Resume cluster",
+    path: ({ name }) => below("clusters", name, "resume"),
+    about: ({ name }) => `Resume ${name}?`,
+    tells: ({ held }) => html`<p>New sessions and statements go on${held > 0 ? `, with the ${number(held)} that wait now` : ""}.</p>`,
+    done: ({ name }) => `${name} takes new sessions and statements.`,
+  },
   "drain": {
     title: "Drain",
     path: ofCoordinator("drain"),

@@ -13,6 +13,7 @@ use crate::net::stream::Stream;
 use crate::serve::call::braking;
 use crate::serve::call::conn::Conn;
 use crate::serve::link::no_link::NoLink;
+use crate::serve::link::waiting::NoRoom;
 use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
 use crate::serve::message::http;
@@ -71,6 +72,12 @@ impl NoAnswer {
              is not known"
         );
         Self { sql_state: SqlState::Lost, message }
+    }
+
+    /// An operator has new work wait, and it has waited long enough.
+    pub(crate) fn paused(conn: ConnId, cluster: &str, cause: NoRoom) -> Self {
+        let message = format!("hs2router ({conn}): cluster {cluster} takes no new work: {cause}");
+        Self { sql_state: SqlState::Refused, message }
     }
 
     /// No coordinator takes a new session.

@@ -17,7 +17,7 @@ use crate::serve::call::delegation::NotAllowed;
 use crate::serve::call::locate::Located;
 use crate::serve::call::refuse::{self, NoAnswer};
 use crate::serve::call::{
-    delegation, expired, forward, keepalive, leaving, leftovers, locate, moving, negotiate, open,
+    delegation, expired, forward, held, keepalive, leaving, leftovers, locate, moving, negotiate, open,
     open_beeswax, own_cookie,
 };
 use crate::serve::fleet::entrance::Delegation;
@@ -168,6 +168,13 @@ enum Planned {
 }
 
 async fn carry_out<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<CallOutcome, End> {
+    // Before its session is held: it may move meanwhile.
+    if request.method().begins_something()
+        && conn.fleet.pause.is_on()
+        && let Some(refused) = Box::pin(held::until_resumed(conn, request)).await?
+    {
+        return Ok(refused);
+    }
     let plan = match plan(conn, request).await? {
         Planned::Goes(plan) => plan,
         Planned::Answered(outcome) => return Ok(outcome),

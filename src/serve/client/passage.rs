@@ -344,6 +344,9 @@ pub(super) async fn dial_parked<S: Stream>(
     client: ClientAddress,
 ) -> Option<(Dialed<S>, OwnedSemaphorePermit)> {
     let (fleet, service) = (&entrance.fleet, entrance.service);
+    if fleet.pause.is_on() {
+        return None;
+    }
     // The pick is not counted while it waits for its turn: a thousand silent clients are no load.
     let picked = fleet.pick(&Wanted::anywhere_but(&[], service)).ok()?;
     let coordinator = Arc::clone(picked.coordinator());

@@ -18,9 +18,10 @@ use crate::metrics::RefusalCause;
 use crate::net::stream::Stream;
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::member::Member;
+use crate::serve::fleet::pause::Newcomer;
 use crate::serve::link::session_queue::Waiter;
 use crate::serve::link::slot::Grant;
-use crate::serve::link::waiting::{Line, NoRoom, NotCalled, Waiting};
+use crate::serve::link::waiting::{NoRoom, NotCalled, Waiting};
 
 /// How often a pick is repeated when other clients have filled the coordinator in the meantime.
 const PICKS: usize = 3;
@@ -124,6 +125,7 @@ impl Candidates {
     /// The cause under which it counts if no coordinator took it.
     pub(crate) fn refusal(&self) -> RefusalCause {
         match self.no_room {
+            Some(no_room) if no_room.is_pause() => RefusalCause::Paused,
             Some(_) => RefusalCause::NoRoom,
             None if self.tried.is_empty() => RefusalCause::NoCoordinator,
             None => RefusalCause::Unreachable,
@@ -191,8 +193,8 @@ pub(crate) struct Seeker<'a, S: Stream> {
 
 impl<S: Stream> Seeker<'_, S> {
     /// Finds the best coordinator that was not `tried` and has room. Counts the open there, and takes a link
-    /// or a slot, unless the connection has its own link. Waits if no coordinator has room, until `gone` is
-    /// ready.
+    /// or a slot, unless the connection has its own link. Waits if the cluster is paused or no coordinator has
+    /// room, until `gone` is ready.
     ///
     /// # Errors
     /// [`NoneFound::Nobody`] when all coordinators were tried already or are draining.
@@ -203,6 +205,12 @@ impl<S: Stream> Seeker<'_, S> {
         tried: &[CoordinatorId],
         gone: impl Future<Output = ()>,
     ) -> Result<Candidate<S>, NoneFound> {
+        tokio::pin!(gone);
+        if self.fleet.pause.is_on() {
+            // Boxed: it seldom is.
+            let resumed = Box::pin(self.fleet.pause.pass(self.newcomer(), gone.as_mut()));
+            resumed.await.map_err(NoneFound::NotCalled)?;
+        }
         for _ in 0..PICKS {
             match self.pick(tried) {
                 Ok(opening) => {
@@ -221,6 +229,11 @@ impl<S: Stream> Seeker<'_, S> {
         }
         let grant = self.wait(tried, gone).await.map_err(NoneFound::NotCalled)?;
         Ok(Candidate { opening: grant.coordinator().begin_open(), grant: Some(grant) })
+    }
+
+    fn newcomer(&self) -> Newcomer<'_> {
+        let Self { service, holder, client, deadline, .. } = *self;
+        Newcomer { service, holder, client, turn: self.turn.clone(), deadline }
     }
 
     fn pick(&self, tried: &[CoordinatorId]) -> Result<Opening, NoPick> {
@@ -255,8 +268,7 @@ impl<S: Stream> Seeker<'_, S> {
             called,
         };
         let ticket = session_queue.join(&self.turn, waiter).inspect_err(|_| session_queue.note_full())?;
-        let line = Line::Sessions(Arc::clone(session_queue));
-        let waiting = Waiting::new(session_queue, call, line, self.turn.clone(), ticket);
+        let waiting = Waiting::new(session_queue, call, &**session_queue, self.turn.clone(), ticket);
         self.fleet.serve_waiters(self.service);
         self.fleet.make_room(self.service);
         let called = waiting.called(self.deadline, gone).await;
@@ -265,6 +277,7 @@ impl<S: Stream> Seeker<'_, S> {
             let would_do = !tried.contains(&member.coordinator.id) && port.takes_sessions();
             would_do && port.has_room_for_others(self.holder, self.kind)
         };
+        let called = called.map(Grant::rehome_here);
         called.map_err(|not_called| not_called.unless(|| self.fleet.members().iter().any(refuses)))
     }
 }

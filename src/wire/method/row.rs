@@ -156,6 +156,11 @@ impl Method {
         self
     }
 
+    /// Whether it begins something that stays open: a session or an operation.
+    pub const fn begins_something(&self) -> bool {
+        matches!(self.role, Role::OpenSession | Role::Statement | Role::Metadata)
+    }
+
     /// Its place among [`all`](super::all) methods; none for [`UNKNOWN`](super::UNKNOWN).
     pub fn place(&self) -> Option<usize> {
         self.place

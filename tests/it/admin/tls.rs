@@ -138,7 +138,7 @@ fn a_cluster_shows_what_it_trusts_and_the_certificate_that_it_has_for_coordinato
     let reason = || shown(&router, "clusters")[0]["tls"]["files"]["failure"]["reason"].clone();
     assert!(eventually(|| reason().as_str().is_some_and(|reason| reason.contains("ca.pem"))));
     let clear = shown(&alone("", ""), "clusters");
-    assert_eq!(clear, json!([{ "name": "test", "tls": null }]));
+    assert_eq!(clear, json!([{ "name": "test", "paused_for": null, "held": 0, "tls": null }]));
 }
 
 #[test]

@@ -261,6 +261,43 @@ fn a_router_is_taken_out_of_rotation_and_put_back() {
 }
 
 #[test]
+fn a_cluster_is_paused_until_nothing_is_open_and_resumed() {
+    let fleet = Fleet::of(2);
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    let operation = client.execute(&session, "select * from rows(10)").unwrap();
+    let dry = asked(&fleet, "pause-cluster test --dry-run");
+    assert_eq!(dry, (0, "would pause test: 1 session, 1 open operation\n".to_owned(), String::new()));
+    assert_eq!(asked(&fleet, "status").2, "");
+    let (code, out, err) = asked(&fleet, "pause-cluster test --wait --timeout 0s");
+    assert_eq!((code, out.as_str()), (75, "test is paused: 1 session, 1 open operation\n"), "{err}");
+    assert!(
+        err.starts_with("waits for 1 open operation\n") && err.ends_with("the cluster stays paused\n"),
+        "{err}"
+    );
+    client.close(&operation).unwrap();
+    let (code, out, err) = asked(&fleet, "pause-cluster test --wait");
+    assert_eq!(
+        (code, out.as_str(), err.as_str()),
+        (0, "test is paused: 1 session\nno operation is open in test\n", "")
+    );
+    let (code, table, err) = asked(&fleet, "status");
+    assert_eq!((code, table.lines().count()), (0, 3));
+    assert!(
+        err.starts_with("an operator paused test ")
+            && err.ends_with(" s ago, and 0 wait; hs2router resume-cluster test\n"),
+        "{err}"
+    );
+    let resumed = asked(&fleet, "resume-cluster test");
+    assert_eq!(resumed, (0, "test takes new sessions and statements\n".to_owned(), String::new()));
+    client.query(&session, "select 1").unwrap();
+    for command in ["pause-cluster other", "resume-cluster other", "pause-cluster other --dry-run"] {
+        let (code, _, err) = asked(&fleet, command);
+        assert!(code == 1 && err.ends_with("; hs2router status lists them\n"), "{command}: {err}");
+    }
+}
+
+#[test]
 fn what_cannot_be_done_says_why_and_what_to_do() {
     let fleet = Fleet::of(1);
     let none = "the router says: there is no such coordinator; hs2router status lists them\n";
