@@ -128,7 +128,7 @@ fn delegation_is_tried_over_http_where_there_is_nothing_else() {
         plan.doctor().finds("delegation-refused", "no session for ann: User '");
         one.faults().clear();
         one.faults().always("OpenSession", Fault::DropBefore);
-        plan.doctor().finds("delegation-unknown", "");
+        plan.doctor().finds("delegation-unknown", "unexpected end of file");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Clients that come from other addresses of this machine.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+#[cfg(feature = "kerberos")]
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use hs2router::fake::sasl::Framing;
@@ -19,7 +20,9 @@ pub(crate) fn connect_from(address: Ipv4Addr, to: SocketAddr) -> Talk {
     Talk::over(socket.into(), Framing::None)
 }
 
-/// A client without SASL that comes from an address which no other has, so that it is not slowed down for what others did.
+/// A client without SASL that comes from an address which no other has, so that it is not slowed down for what
+/// others did.
+#[cfg(feature = "kerberos")]
 pub(crate) fn connect_from_a_new_address(to: SocketAddr) -> Talk {
     static NEXT: AtomicU16 = AtomicU16::new(1);
     let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();

@@ -118,7 +118,12 @@ fn what_kerberos_says_of_clocks_is_not_taken_for_a_wrong_key() {
 
 /// A cluster with these keys, and a coordinator of it.
 fn cluster(keys: &str) -> Cluster {
-    let text = format!("[[cluster]]\n{keys}\ncoordinators = [\"a\"]\n");
+    cluster_behind("", keys)
+}
+
+/// The same, with this before it in the config.
+fn cluster_behind(listener: &str, keys: &str) -> Cluster {
+    let text = format!("{listener}[[cluster]]\n{keys}\ncoordinators = [\"a\"]\n");
     let config = Config::parse("test", &text).unwrap_or_else(|error| panic!("{error}"));
     let config = config.clusters.into_iter().next().unwrap();
     Cluster { config, certificate: None, kerberos: None, coordinators: Vec::new() }
@@ -162,8 +167,10 @@ fn a_port_is_judged_by_what_it_should_speak() {
 #[test]
 fn each_port_where_the_router_logs_in_must_take_tickets() {
     use Mechanism::{Offered, Refused, Unknown};
-    let own =
-        cluster("kerberos = { principal = \"r/h@R\", keytab = \"k\", coordinator = \"impala/_HOST@R\" }");
+    let own = cluster_behind(
+        "[[listener]]\naddress = \"127.0.0.1:0\"\nservice = \"hs2\"\nkerberos = { keytab = \"k\" }\n",
+        "kerberos = { principal = \"r/h@R\", keytab = \"k\", coordinator = \"impala/_HOST@R\" }",
+    );
     let http = |status, authenticate: &[&str]| {
         let authenticate = authenticate.iter().copied().map(str::to_owned).collect();
         Spoken::Http(HttpAnswer { status, authenticate, date: None })
