@@ -19,13 +19,13 @@ pub(super) enum NotDone {
          command"
     )]
     Several(&'static str),
-    #[error("its cluster has no coordinator {0}; hs2router status lists them")]
+    #[error("its cluster has no coordinator {0:?}; hs2router status lists them")]
     NowhereTo(String),
     #[error("no operator has ejected it; one that probes have ejected returns when it passes them")]
     NotEjected,
     #[error(transparent)]
     NotCarriedOut(#[from] NotCarriedOut),
-    #[error("it was not done within {0:?}, and is given up")]
+    #[error("it was not done within {0:?}; what was begun may still come to its end")]
     TimedOut(Duration),
 }
 
