@@ -9,6 +9,7 @@ pub(crate) mod early_answer;
 pub(crate) mod exchange;
 pub(crate) mod expired;
 pub(crate) mod forward;
+pub(crate) mod incoming;
 pub(crate) mod keepalive;
 pub(crate) mod leaving;
 pub(crate) mod leftovers;
