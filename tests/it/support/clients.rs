@@ -14,12 +14,10 @@ pub(crate) use self::shell::{
     run_impala_shell,
 };
 use super::certificates::{STORE_PASSWORD, trust_store};
-use super::tools;
+use super::tools::{self, BRIEF_JAVA};
 
 /// Seconds that a client may take before it is killed.
 const DEADLINE: u32 = 120;
-/// What Java needs for a program that ends soon: the simple compiler and collector take half the CPU.
-pub(crate) const BRIEF: &str = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
 
 /// Where a client connects to: a server, or the router in front of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,7 +183,7 @@ pub(crate) fn jdbc_url(target: &Target, login: Login) -> String {
 fn run_beeline(mut command: Command, target: &Target, login: Login, statements: &[&str]) -> Shown {
     let home = tempfile::tempdir().unwrap();
     // Java takes it wherever a script puts its own options.
-    command.env("JDK_JAVA_OPTIONS", format!("{BRIEF} -Duser.home={}", home.path().display()));
+    command.env("JDK_JAVA_OPTIONS", format!("{BRIEF_JAVA} -Duser.home={}", home.path().display()));
     let mut url = jdbc_url(target, login);
     match &target.tls {
         Tls::Off => {}

@@ -19,7 +19,7 @@ use super::keeper::Keeper;
 use super::ports::KeptPort;
 use super::slapd::{self, Slapd};
 use super::ticket_clients;
-use super::tools::{self, Tool};
+use super::tools::{self, BRIEF_JAVA, Tool};
 
 /// How long a server may take until it listens: about 10 s alone, four at once on two busy cores much longer.
 const START_DEADLINE: Duration = Duration::from_mins(3);
@@ -263,10 +263,7 @@ impl Spark {
 /// below its folder.
 fn arguments(folder: &Path, more: &str) -> Vec<String> {
     let place = folder.display();
-    // The simple compiler and collector: a server lives for minutes, and starts in half the time with them.
-    let options = format!(
-        "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dderby.system.home={place} -Djava.io.tmpdir={place}/tmp{more}"
-    );
+    let options = format!("{BRIEF_JAVA} -Dderby.system.home={place} -Djava.io.tmpdir={place}/tmp{more}");
     let mut arguments = vec![
         "--class=org.apache.spark.sql.hive.thriftserver.HiveThriftServer2".to_owned(),
         "--name=hs2router-tests".to_owned(),
