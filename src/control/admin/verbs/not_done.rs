@@ -15,7 +15,8 @@ pub(super) enum NotDone {
     #[error("there is no such {0}; hs2router {1} lists them")]
     Unknown(&'static str, &'static str),
     #[error(
-        "several clusters have a {0} of this name; the path of a coordinator may name its cluster as well"
+        "several clusters have a {0} of this name; write a coordinator's cluster before it: \
+         …/{{cluster}}/{{name}}/…"
     )]
     Several(&'static str),
     #[error("its cluster has no coordinator {0:?}; hs2router status lists them")]
