@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::ChildStdout;
+use std::process::{ChildStdout, Command};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -215,6 +215,7 @@ impl Spark {
         for part in ["conf", "tmp"] {
             fs::create_dir(folder.join(part)).unwrap();
         }
+        copy_metastore(&folder);
         fs::write(folder.join("conf/hive-site.xml"), hive_site(&folder, authentication, more)).unwrap();
         let mut options = String::new();
         if authentication == "KERBEROS" {
@@ -283,6 +284,13 @@ fn arguments(folder: &Path, more: &str) -> Vec<String> {
     }
     arguments.push("spark-internal".to_owned());
     arguments
+}
+
+/// Gives a server a metastore that is there already: to make one takes it longer than all else that it does
+/// until it listens.
+fn copy_metastore(folder: &Path) {
+    let copied = Command::new("cp").arg("-r").arg(tools::spark_home().join("metastore")).arg(folder).status();
+    assert!(copied.unwrap().success(), "tests/run makes it");
 }
 
 /// The server's `hive-site.xml`. Port 0: the system chooses, the log tells.
