@@ -125,7 +125,7 @@ pub enum Command {
     /// Tell what happened last to a running router and its coordinators
     #[command(after_help = operator::EVENTS_EXAMPLES)]
     Events(RowsArgs),
-    /// Print the config in force of a running router, defaults included, as a config file
+    /// Print what a running router was started with, defaults included, as a config file
     #[command(after_help = operator::CONFIG_EXAMPLES)]
     Config(StatusArgs),
     /// Send a coordinator no new sessions, and wait until it is empty

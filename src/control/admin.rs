@@ -14,7 +14,7 @@
 //! | `GET /api/v1/operations` | the operations that are open, in JSON |
 //! | `GET /api/v1/waiting` | who waits, in JSON |
 //! | `GET /api/v1/events` | what happened last, in JSON |
-//! | `GET /api/v1/config` | the config in force, in JSON |
+//! | `GET /api/v1/config` | the config that the router was started with, in JSON |
 //! | `GET /api/v1/rotation` | whether new clients are wanted, in JSON |
 //!
 //! And whatever operators can have it do: [`Verb`]. A `{cluster}/` in a path may be left out where no other

@@ -26,7 +26,7 @@ use std::thread;
 use self::world::{Outcome, live};
 
 /// Worlds that every test run lives through.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 120;
 /// Worlds in which a promise was once broken. They are other worlds when what is drawn from a seed changes.
 const ONCE_BROKEN: [u64; 7] = [136, 1_642, 4_985, 10_850, 13_310, 15_687, 17_201];
 /// Lines of a failing world's end that are printed.

@@ -1,4 +1,4 @@
-//! The config in force, for operators.
+//! What the router was started with, for operators.
 
 use axum::Router;
 use axum::extract::State;

@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::{FromRequestParts, Path, RawQuery, State};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
@@ -50,7 +50,7 @@ fn without_cluster(path: &str) -> Option<String> {
 }
 
 fn asked_by(verb: Verb) -> MethodRouter<View> {
-    let act = move |State(view): State<View>, asked: Asked| async move { answer(verb, &view, &asked).await };
+    let act = move |State(view): State<View>, asked: Asked| async move { answer(verb, view, asked).await };
     match verb.path().0 {
         "PUT" => put(act),
         "DELETE" => delete(act),
@@ -83,16 +83,21 @@ impl FromRequestParts<View> for Asked {
 }
 
 /// Does what was asked for, if whoever asks may have it done.
-async fn answer(verb: Verb, view: &View, asked: &Asked) -> Response {
+async fn answer(verb: Verb, view: View, asked: Asked) -> Response {
     // The only place where a verb is authorised.
     if let Err(refusal) = guard::check(&asked.head) {
         return refusal.into_response();
     }
-    let done = act_upon(verb, view, asked).await;
-    note(verb, asked, done.as_ref());
-    match done {
-        Ok((answer, _)) => answer,
-        Err(not_done) => (not_done.status(), format!("{not_done}\n")).into_response(),
+    // What was begun is done and noted, whether or not anybody waits for the answer.
+    let doing = view.shared.detached.clone().spawn(async move {
+        let done = act_upon(verb, &view, &asked).await;
+        note(verb, &asked, done.as_ref());
+        done
+    });
+    match doing.await {
+        Ok(Ok((answer, _))) => answer,
+        Ok(Err(not_done)) => (not_done.status(), format!("{not_done}\n")).into_response(),
+        Err(ended) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{ended}\n")).into_response(),
     }
 }
 

@@ -1,4 +1,4 @@
-// The config in force.
+// The config that the router was started with.
 import { html } from "/page/html.js";
 
 const isTable = (value) => typeof value === "object" && value !== null && !Array.isArray(value);

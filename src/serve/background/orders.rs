@@ -82,7 +82,8 @@ pub async fn close<S: Stream>(
     session: &Guid,
 ) -> Result<(), NotCarriedOut> {
     let reaping = fleet.table.close_now(session)?;
-    // The first is where it is; upkeep closes what it has left elsewhere, if this does not.
+    // The first is where it is; upkeep closes what it has left elsewhere, if this does not. After a refusal no password
+    // is shown again: four wrong binds lock an account.
     for (place, target) in reaping.targets.iter().enumerate() {
         let closed = match deputy(shared, fleet, target.coordinator) {
             Ok(deputy) => deputy.close(target).await,
@@ -92,7 +93,7 @@ pub async fn close<S: Stream>(
         match closed {
             Ok(()) => reaping.closed(target),
             Err(why) if place == 0 => return Err(why.into()),
-            Err(_) => {}
+            Err(_) => break,
         }
     }
     Ok(())

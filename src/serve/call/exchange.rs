@@ -9,6 +9,7 @@ use crate::net::flow::Chunk;
 use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::early_answer::{self, EarlyAnswer};
+use crate::serve::call::incoming::Incoming;
 use crate::serve::call::outcome::{Answered, Body, Deliver, Trouble};
 use crate::serve::call::own_cookie;
 use crate::serve::link::Link;
@@ -16,7 +17,6 @@ use crate::serve::link::lost::{Lost, LostCause};
 use crate::serve::link::read_reply::read_out;
 use crate::serve::message::coding::{Follows, Form};
 use crate::serve::message::end::{BadInput, End};
-use crate::serve::message::reply::Reply;
 use crate::serve::message::request::Request;
 use crate::serve::settings::UNSURE_FOR;
 use crate::session::learn::{Call, learn};
@@ -149,7 +149,7 @@ impl<S: Stream> Exchange<S> {
                 let EarlyAnswer { reply, bytes } =
                     early_answer::read(conn, &mut self.link, request, lost).await?;
                 let verdict = note_reply(conn, &self.link, request, reply.facts(), self.running.take());
-                self.incoming = Some(Incoming { bytes, ..Incoming::of(reply, form, self.deliver) });
+                self.incoming = Some(Incoming::of(reply, bytes, self.deliver));
                 Ok(Some(verdict))
             }
             Err(trouble) => Err(trouble),
@@ -239,70 +239,6 @@ impl<S: Stream> Exchange<S> {
             let (within, cut) = (upkeep.client_lost_grace, conn.shared.cut.clone());
             conn.shared.detached.spawn(read_out(link, incoming.reply, within, cut));
         }
-    }
-}
-
-/// A reply that is being received.
-pub(crate) struct Incoming {
-    pub(super) reply: Box<Reply>,
-    deliver: Deliver,
-    /// The bytes that are held until the reply ends.
-    bytes: Body,
-    client_has_some: bool,
-    /// How many more bytes of payload are to come, if that is known.
-    left: Option<u64>,
-    /// The verdict, once the reply has ended.
-    verdict: Option<Verdict>,
-    /// Whether the reply has ended and the link is fit for another call.
-    pub(super) leaves_fit: bool,
-}
-
-impl Incoming {
-    /// Creates the reply to a request; nothing has come yet. The reply goes to the client in `form`.
-    fn to(request: &Request, form: Form, deliver: Deliver) -> Self {
-        Self::of(Box::new(Reply::to(request.method(), request.facts())), form, deliver)
-    }
-
-    fn of(reply: Box<Reply>, form: Form, deliver: Deliver) -> Self {
-        let bytes = Body::nothing(form);
-        Self { reply, deliver, bytes, client_has_some: false, left: None, verdict: None, leaves_fit: false }
-    }
-
-    /// Takes the reply's part of a chunk, and removes everything else from the chunk.
-    fn take<S: Stream>(
-        &mut self,
-        chunk: &mut Chunk,
-        request: &Request,
-        link: &mut Link<S>,
-    ) -> Result<(), Trouble> {
-        let taken = link.end.take(&mut self.reply, chunk, self.bytes.form);
-        let taken = taken.map_err(|error| self.lost(error.into()))?;
-        self.left = taken.left;
-        self.leaves_fit = taken.clean && request.leaves_fit(link.slot.port.shares, self.reply.facts());
-        Ok(())
-    }
-
-    /// Returns whether a chunk is held until the reply ends.
-    fn waits(&self, chunk: &[u8]) -> bool {
-        let bytes = self.bytes.len() + chunk.len();
-        // The client may use a handle as soon as it has the last byte of payload, so the table must know it
-        // by then.
-        let ends = self.reply.is_whole() && !self.reply.is_done();
-        !self.reply.is_checked() || ends || (!self.client_has_some && self.deliver.holds(bytes))
-    }
-
-    /// Returns what follows the bytes that were taken last.
-    fn follows(&self) -> Follows {
-        if self.reply.is_done() { Follows::Nothing } else { Follows::More(self.left) }
-    }
-
-    /// Takes the held bytes out; none if there are none.
-    fn take_held(&mut self) -> Option<Body> {
-        (!self.bytes.is_empty()).then(|| self.bytes.take())
-    }
-
-    fn lost(&self, cause: LostCause) -> Trouble {
-        Trouble::Link(Lost { phase: self.reply.phase(), client_has_some: self.client_has_some, cause })
     }
 }
 

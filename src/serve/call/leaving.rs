@@ -10,7 +10,6 @@ use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::leftovers;
 use crate::serve::call::moving::{NotMoved, cause_to_leave, move_session, take_away};
-use crate::serve::fleet::wishes::Wanted;
 use crate::serve::message::end::End;
 use crate::serve::settings::MOVE_TIME;
 use crate::wire::facts::Guid;
@@ -47,21 +46,24 @@ async fn go_where_wanted<S: Stream>(conn: &mut Conn<S>) -> Result<(), End> {
     let fleet = Arc::clone(&conn.fleet);
     for session in conn.attached.sessions() {
         let Some(from) = fleet.table.session_owner(&session) else { continue };
-        // Another connection may do it, or this one later.
+        // Another connection may do it.
         let may = conn.links.may_move_sessions() && !fleet.forbids(conn.links.access(), from);
-        if !may || conn.client.has_sent() || conn.client.has_closed() {
+        if !may || !fleet.moves.wishes.is_waited_for(&session) {
+            continue;
+        }
+        // No more than a few move at a time. The others are looked at again.
+        let Ok(Ok(permit)) = timeout(MOVE_TIME, fleet.moves.going.acquire()).await else { return Ok(()) };
+        if conn.client.has_sent() || conn.client.has_closed() {
             return Ok(());
         }
-        let Some(Wanted { to }) = fleet.moves.wishes.begin(&session) else { continue };
-        // The wait for a turn takes no longer than the move itself may.
-        let permit = timeout(MOVE_TIME, fleet.moves.going.acquire()).await;
-        let moved = moved_to(conn, &session, from, to).await;
+        let Some(wanted) = fleet.moves.wishes.begin(&session) else { continue };
+        let moved = moved_to(conn, &session, from, wanted.to).await;
         drop(permit);
         let came = match &moved {
             Ok(moved) => moved.clone(),
             Err(_) => Err("its connection has ended".to_owned()),
         };
-        fleet.moves.wishes.end(&session, came);
+        fleet.moves.wishes.end(&session, wanted, came);
         moved?.ok();
     }
     Ok(())

@@ -10,6 +10,7 @@ pub(crate) mod exchange;
 pub(crate) mod expired;
 pub(crate) mod forward;
 mod held;
+pub(crate) mod incoming;
 pub(crate) mod keepalive;
 pub(crate) mod leaving;
 pub(crate) mod leftovers;

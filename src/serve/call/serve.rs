@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tracing::Instrument as _;
 
-use crate::cluster::{AdminState, Coordinator, Wanted};
+use crate::cluster::{Coordinator, Wanted};
 use crate::ids::Service;
 use crate::metrics::CallOutcome;
 use crate::net::flow::Chunk;
@@ -287,7 +287,7 @@ fn doubt<S: Stream>(conn: &Conn<S>, request: &Request, plan: &Plan) -> Option<Qu
 fn forget_lost_beeswax<S: Stream>(conn: &mut Conn<S>) {
     let Some(coordinator) = conn.past.beeswax else { return };
     let owner = conn.fleet.cluster.coordinator(coordinator);
-    if owner.is_some_and(|owner| owner.state() == AdminState::Active) {
+    if owner.is_some_and(|owner| owner.is_wanted()) {
         return;
     }
     conn.links.drop_closed();

@@ -15,18 +15,27 @@ pub(crate) type Fulfilled = Result<CoordinatorId, String>;
 
 /// The sessions that operators want elsewhere.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wishes(Arc<Mutex<BTreeMap<Guid, Wish>>>);
+pub(crate) struct Wishes(Arc<Mutex<Open>>);
+
+/// Those that are not fulfilled yet.
+#[derive(Debug, Default)]
+struct Open {
+    /// How many there were. A wish is known by its number, as a session may be wanted elsewhere again.
+    made: u64,
+    wishes: BTreeMap<Guid, Wish>,
+}
 
 /// Where a session is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
+    number: u64,
     /// None: wherever the best coordinator is.
     pub(crate) to: Option<CoordinatorId>,
 }
 
 #[derive(Debug)]
 struct Wish {
-    to: Option<CoordinatorId>,
+    wanted: Wanted,
     /// Whether a connection has begun to move it.
     begun: bool,
     told: oneshot::Sender<Fulfilled>,
@@ -37,6 +46,7 @@ struct Wish {
 pub(crate) struct Wished {
     wishes: Wishes,
     session: Guid,
+    number: u64,
     /// What came of it.
     pub(crate) told: oneshot::Receiver<Fulfilled>,
 }
@@ -44,45 +54,59 @@ pub(crate) struct Wished {
 impl Wishes {
     /// Whether nobody wants anything.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.lock().is_empty()
+        self.0.lock().wishes.is_empty()
     }
 
     /// Has a session moved by one of its connections. None if somebody has that done already.
     pub(crate) fn make(&self, session: Guid, to: Option<CoordinatorId>) -> Option<Wished> {
         let (told, telling) = oneshot::channel();
-        let mut wishes = self.0.lock();
-        if wishes.contains_key(&session) {
+        let mut open = self.0.lock();
+        if open.wishes.contains_key(&session) {
             return None;
         }
-        wishes.insert(session, Wish { to, begun: false, told });
-        Some(Wished { wishes: self.clone(), session, told: telling })
+        open.made += 1;
+        let number = open.made;
+        open.wishes.insert(session, Wish { wanted: Wanted { number, to }, begun: false, told });
+        Some(Wished { wishes: self.clone(), session, number, told: telling })
+    }
+
+    /// Whether a session is wanted elsewhere and no connection has begun to move it.
+    pub(crate) fn is_waited_for(&self, session: &Guid) -> bool {
+        self.0.lock().wishes.get(session).is_some_and(|wish| !wish.begun)
     }
 
     /// A connection begins to move a session. None if that is not wanted, or another connection does it.
     pub(crate) fn begin(&self, session: &Guid) -> Option<Wanted> {
-        let mut wishes = self.0.lock();
-        let wish = wishes.get_mut(session).filter(|wish| !wish.begun)?;
+        let mut open = self.0.lock();
+        let wish = open.wishes.get_mut(session).filter(|wish| !wish.begun)?;
         wish.begun = true;
-        Some(Wanted { to: wish.to })
+        Some(wish.wanted)
     }
 
-    /// What came of a wish.
-    pub(crate) fn end(&self, session: &Guid, came: Fulfilled) {
-        if let Some(wish) = self.0.lock().remove(session) {
+    /// What came of a wish that was begun.
+    pub(crate) fn end(&self, session: &Guid, wanted: Wanted, came: Fulfilled) {
+        if let Some(wish) = self.take(session, wanted.number) {
             // Whoever wanted it may have given up.
             let _told = wish.told.send(came);
         }
     }
 
+    /// Takes out this wish, and no later one for the same session.
+    fn take(&self, session: &Guid, number: u64) -> Option<Wish> {
+        let mut open = self.0.lock();
+        open.wishes.get(session).filter(|wish| wish.wanted.number == number)?;
+        open.wishes.remove(session)
+    }
+
     /// The sessions that are to move.
     pub(crate) fn sessions(&self) -> Vec<Guid> {
-        self.0.lock().keys().copied().collect()
+        self.0.lock().wishes.keys().copied().collect()
     }
 }
 
 impl Drop for Wished {
     fn drop(&mut self) {
-        self.wishes.0.lock().remove(&self.session);
+        let _given_up = self.wishes.take(&self.session, self.number);
     }
 }
 
@@ -99,20 +123,35 @@ mod tests {
         assert_eq!(all.begin(&SESSION), None);
         let mut one = all.make(SESSION, Some(PLACE)).unwrap();
         assert!(all.make(SESSION, None).is_none(), "somebody wants it moved already");
-        assert_eq!(all.begin(&SESSION), Some(Wanted { to: Some(PLACE) }));
+        let wanted = all.begin(&SESSION).unwrap();
+        assert_eq!(wanted.to, Some(PLACE));
         assert_eq!(all.begin(&SESSION), None, "another connection does it");
         assert_eq!(all.sessions(), [SESSION]);
-        all.end(&SESSION, Ok(PLACE));
+        all.end(&SESSION, wanted, Ok(PLACE));
         assert!(all.is_empty());
         assert_eq!(one.told.try_recv(), Ok(Ok(PLACE)));
     }
 
     #[test]
-    fn a_wish_ends_when_nobody_waits_for_it_any_more() {
+    fn a_wish_ends_when_nobody_waits_for_it_any_more_and_not_the_next_one() {
         let all = Wishes::default();
-        drop(all.make(SESSION, None).unwrap());
+        let first = all.make(SESSION, None).unwrap();
+        let begun = all.begin(&SESSION).unwrap();
+        drop(first);
         assert!(all.is_empty());
-        // A connection may have begun.
-        all.end(&SESSION, Err("it is pinned".to_owned()));
+        let mut second = all.make(SESSION, Some(PLACE)).unwrap();
+        // The connection that began comes to an end.
+        all.end(&SESSION, begun, Err("it is pinned".to_owned()));
+        assert!(second.told.try_recv().is_err() && all.begin(&SESSION).is_some());
+    }
+
+    #[test]
+    fn whoever_hears_of_a_wish_late_takes_back_no_later_one() {
+        let all = Wishes::default();
+        let first = all.make(SESSION, None).unwrap();
+        all.end(&SESSION, all.begin(&SESSION).unwrap(), Ok(PLACE));
+        let _second = all.make(SESSION, None).unwrap();
+        drop(first);
+        assert!(all.begin(&SESSION).is_some());
     }
 }

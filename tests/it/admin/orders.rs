@@ -164,7 +164,7 @@ fn a_session_that_must_stay_says_why() {
     client.close(&operation).unwrap();
     assert_eq!(
         refused("move?to=c9"),
-        (404, "its cluster has no coordinator c9; hs2router status lists them".to_owned())
+        (404, "its cluster has no coordinator \"c9\"; hs2router status lists them".to_owned())
     );
     let other = ["c2", "c1"][fleet.owner(&session)];
     assert_eq!(order(&fleet, format!("coordinators/{other}/drain")).0, 200);

@@ -13,7 +13,7 @@ use crate::support::clients::{Login, Target, jdbc_url, newest_driver};
 use crate::support::hive::{Hive, Setup, WHO_ARE_YOU};
 use crate::support::ports::KeptPort;
 use crate::support::router::TestRouter;
-use crate::support::tools::{self, Tool};
+use crate::support::tools::{self, BRIEF_JAVA, Tool};
 
 /// Connections of a pool: half of them are on each of two servers.
 const SIZE: usize = 4;
@@ -38,6 +38,7 @@ impl Pool {
             .arg(script)
             .args([&jdbc_url(target, login), login.user(), login.password(), &SIZE.to_string()])
             .env_remove("JAVA_TOOL_OPTIONS")
+            .env("JDK_JAVA_OPTIONS", BRIEF_JAVA)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

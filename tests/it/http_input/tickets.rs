@@ -372,7 +372,7 @@ fn a_session_by_ticket_that_its_client_has_left_is_closed_by_the_coordinators_co
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]
     fn what_is_sent_as_a_cookie_is_nobody(cookie in "[ -~]{0,80}", is_named in any::<bool>()) {
         static FLEET: std::sync::LazyLock<Fleet> = std::sync::LazyLock::new(|| fleet(1));

@@ -181,7 +181,7 @@ fn a_coordinator_that_is_back_at_once_is_another_one_also_if_it_does_not_tell_wh
         let mut clients: Vec<_> = (0..6).map(|_| fleet.hs2()).collect();
         let sessions: Vec<_> =
             clients.iter_mut().map(|client| client.open(&[("mem_limit", "1g")]).unwrap()).collect();
-        assert_eq!(fleet.spread().iter().filter(|sessions| **sessions >= 3).count(), 2);
+        assert!(fleet.spread().iter().all(|sessions| *sessions > 0), "the restart meets sessions");
         fleet.coordinator(0).restart();
         for (client, session) in clients.iter_mut().zip(&sessions) {
             let options = client.query(session, "set all").unwrap();

@@ -14,7 +14,7 @@ pub(crate) use self::shell::{
     run_impala_shell,
 };
 use super::certificates::{STORE_PASSWORD, trust_store};
-use super::tools;
+use super::tools::{self, BRIEF_JAVA};
 
 /// Seconds that a client may take before it is killed.
 const DEADLINE: u32 = 120;
@@ -183,7 +183,7 @@ pub(crate) fn jdbc_url(target: &Target, login: Login) -> String {
 fn run_beeline(mut command: Command, target: &Target, login: Login, statements: &[&str]) -> Shown {
     let home = tempfile::tempdir().unwrap();
     // Java takes it wherever a script puts its own options.
-    command.env("JDK_JAVA_OPTIONS", format!("-Duser.home={}", home.path().display()));
+    command.env("JDK_JAVA_OPTIONS", format!("{BRIEF_JAVA} -Duser.home={}", home.path().display()));
     let mut url = jdbc_url(target, login);
     match &target.tls {
         Tls::Off => {}

@@ -19,7 +19,7 @@ use super::clients::{Login, Target, Tls, pyhive};
 use super::keeper::Keeper;
 use super::ports::KeptPort;
 use super::slapd;
-use super::tools::{self, Tool};
+use super::tools::{self, BRIEF_JAVA, Tool};
 
 /// How long a server may take until it listens: about 7 s alone, several at once on two busy cores much
 /// longer.
@@ -256,8 +256,8 @@ pub(crate) fn jars() -> PathBuf {
 /// The command line after `java`. Everything that the server writes goes below its folder.
 fn arguments(folder: &Path, krb5: Option<&Path>) -> Vec<String> {
     let place = folder.display();
-    let mut arguments = vec!["-Xmx700m".to_owned(), "-XX:TieredStopAtLevel=1".to_owned()];
-    arguments.push("-XX:+UseSerialGC".to_owned());
+    let mut arguments = vec!["-Xmx700m".to_owned()];
+    arguments.extend(BRIEF_JAVA.split(' ').map(str::to_owned));
     for package in OPENED {
         arguments.extend(["--add-opens".to_owned(), format!("java.base/{package}=ALL-UNNAMED")]);
     }

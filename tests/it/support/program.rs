@@ -76,12 +76,12 @@ impl Program {
 
     /// How often these bytes are in the memory that it can write to.
     pub(crate) fn copies_of(&self, wanted: &[u8]) -> usize {
+        let open = |name: &str| fs::File::open(format!("/proc/{}/{name}", self.pid)).unwrap();
+        let (memory, pages) = (open("mem"), open("pagemap"));
         let maps = fs::read_to_string(format!("/proc/{}/maps", self.pid)).unwrap();
-        let memory = fs::File::open(format!("/proc/{}/mem", self.pid)).unwrap();
-        let found = maps.lines().filter_map(writable).map(|range| {
-            let len = usize::try_from(range.end - range.start).unwrap();
-            let mut bytes = vec![0; len];
-            // What was given back since, or was never there, is not read.
+        let found = maps.lines().filter_map(writable).flat_map(|range| used(&pages, &range)).map(|range| {
+            let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap()];
+            // What was given back since is not read.
             let read = memory.read_at(&mut bytes, range.start).unwrap_or(0);
             bytes[..read]
                 .windows(wanted.len())
@@ -111,6 +111,26 @@ impl Program {
             same == 50
         })
     }
+}
+
+/// The parts of a range of memory that hold something: an allocator reserves more than it uses. By
+/// `/proc/PID/pagemap`, which has 64 bits for each page: bit 63 says that it is in memory, bit 62 that it is
+/// swapped out.
+fn used(pages: &fs::File, range: &Range<u64>) -> Vec<Range<u64>> {
+    let step = rustix::param::page_size();
+    let page = step as u64;
+    let mut entries = vec![0; usize::try_from((range.end - range.start) / page).unwrap() * 8];
+    let read = pages.read_at(&mut entries, range.start / page * 8).unwrap_or(0);
+    let mut parts: Vec<Range<u64>> = Vec::new();
+    for (entry, start) in entries[..read].chunks_exact(8).zip((range.start..).step_by(step)) {
+        let is_used = u64::from_ne_bytes(entry.try_into().unwrap()) >> 62 != 0;
+        match parts.last_mut() {
+            Some(last) if is_used && last.end == start => last.end += page,
+            _ if is_used => parts.push(start..start + page),
+            _ => {}
+        }
+    }
+    parts
 }
 
 /// The range of memory that a line of `/proc/PID/maps` is about, if the process can write to it:

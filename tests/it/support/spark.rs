@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::ChildStdout;
+use std::process::{ChildStdout, Command};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -19,7 +19,7 @@ use super::keeper::Keeper;
 use super::ports::KeptPort;
 use super::slapd::{self, Slapd};
 use super::ticket_clients;
-use super::tools::{self, Tool};
+use super::tools::{self, BRIEF_JAVA, Tool};
 
 /// How long a server may take until it listens: about 10 s alone, four at once on two busy cores much longer.
 const START_DEADLINE: Duration = Duration::from_mins(3);
@@ -215,6 +215,7 @@ impl Spark {
         for part in ["conf", "tmp"] {
             fs::create_dir(folder.join(part)).unwrap();
         }
+        copy_metastore(&folder);
         fs::write(folder.join("conf/hive-site.xml"), hive_site(&folder, authentication, more)).unwrap();
         let mut options = String::new();
         if authentication == "KERBEROS" {
@@ -263,10 +264,7 @@ impl Spark {
 /// below its folder.
 fn arguments(folder: &Path, more: &str) -> Vec<String> {
     let place = folder.display();
-    // The simple compiler and collector: a server lives for minutes, and starts in half the time with them.
-    let options = format!(
-        "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dderby.system.home={place} -Djava.io.tmpdir={place}/tmp{more}"
-    );
+    let options = format!("{BRIEF_JAVA} -Dderby.system.home={place} -Djava.io.tmpdir={place}/tmp{more}");
     let mut arguments = vec![
         "--class=org.apache.spark.sql.hive.thriftserver.HiveThriftServer2".to_owned(),
         "--name=hs2router-tests".to_owned(),
@@ -286,6 +284,13 @@ fn arguments(folder: &Path, more: &str) -> Vec<String> {
     }
     arguments.push("spark-internal".to_owned());
     arguments
+}
+
+/// Gives a server a metastore that is there already: to make one takes it longer than all else that it does
+/// until it listens.
+fn copy_metastore(folder: &Path) {
+    let copied = Command::new("cp").arg("-r").arg(tools::spark_home().join("metastore")).arg(folder).status();
+    assert!(copied.unwrap().success(), "tests/run makes it");
 }
 
 /// The server's `hive-site.xml`. Port 0: the system chooses, the log tells.

@@ -6,7 +6,7 @@ use std::process::Command;
 use super::clients::{Complaints, Shown, Target, script, show, with_deadline};
 use super::clients::{Cursors, Interrupted, SHELL_PATIENCE, newest_driver, show_beeline};
 use super::kdc::{self, REALM};
-use super::tools;
+use super::tools::{self, BRIEF_JAVA};
 
 /// How the notes of what ran call it.
 fn login(target: &Target) -> &'static str {
@@ -127,7 +127,7 @@ fn run_beeline_with(
     let (home, kdc) = (tempfile::tempdir().unwrap(), kdc::shared());
     // The ticket cache is looked for outside of a JAAS login.
     let options = format!(
-        "-Duser.home={} -Djava.security.krb5.conf={} -Djavax.security.auth.useSubjectCredsOnly=false",
+        "{BRIEF_JAVA} -Duser.home={} -Djava.security.krb5.conf={} -Djavax.security.auth.useSubjectCredsOnly=false",
         home.path().display(),
         kdc.config().display()
     );

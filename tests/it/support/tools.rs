@@ -11,6 +11,10 @@ const REQUIRE: &str = "HS2ROUTER_REQUIRE_TOOLS";
 /// Parts that `tests/run --without` leaves out, by name, separated by commas.
 const WITHOUT: &str = "HS2ROUTER_WITHOUT";
 
+/// Java's options for a program that lives for minutes at most: the simple compiler and collector take half the
+/// CPU.
+pub(crate) const BRIEF_JAVA: &str = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
+
 /// Something a test needs that does not come with Rust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tool {

@@ -51,12 +51,12 @@ fn files_that_do_not_fit_leave_the_last_good_pair_in_use() {
     let fleet = fleet_behind_tls(&authority, &[]);
     let at = fleet.address(Door::Hs2);
     let other = authority.issue("other", &["other.test"]);
-    fs::copy(&other.certificate, authority.path("router.crt")).unwrap();
+    fs::rename(&other.certificate, authority.path("router.crt")).unwrap();
     await_line(fleet.router(), &[" ERROR ", "changed certificates cannot be used", "router.crt"]);
     assert!(s_client(at, &[]).contains("CN = localhost"));
     let failed = |listener| format!("{RELOADS}{{listener=\"{listener}\",outcome=\"failed\"}}");
     fleet.router().await_metric(&failed(at), 1.0);
-    fs::copy(&other.key, authority.path("router.key")).unwrap();
+    fs::rename(&other.key, authority.path("router.key")).unwrap();
     await_line(fleet.router(), &["certificate loaded for new connections", "other.test"]);
     assert!(s_client(at, &[]).contains("CN = other.test"));
 }

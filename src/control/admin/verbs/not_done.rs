@@ -15,17 +15,17 @@ pub(super) enum NotDone {
     #[error("there is no such {0}; hs2router {1} lists them")]
     Unknown(&'static str, &'static str),
     #[error(
-        "several clusters have a {0} with this name: use …/{{cluster}}/{{name}}/…, or CLUSTER/NAME in a \
-         command"
+        "several clusters have a {0} of this name; write a coordinator's cluster before it: \
+         …/{{cluster}}/{{name}}/…"
     )]
     Several(&'static str),
-    #[error("its cluster has no coordinator {0}; hs2router status lists them")]
+    #[error("its cluster has no coordinator {0:?}; hs2router status lists them")]
     NowhereTo(String),
     #[error("no operator has ejected it; one that probes have ejected returns when it passes them")]
     NotEjected,
     #[error(transparent)]
     NotCarriedOut(#[from] NotCarriedOut),
-    #[error("it was not done within {0:?}, and is given up")]
+    #[error("it was not done within {0:?}; what was begun may still come to its end")]
     TimedOut(Duration),
 }
 

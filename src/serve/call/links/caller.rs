@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::clock;
+use crate::cluster::Demand;
 use crate::cluster::room::Holder;
-use crate::cluster::{AdminState, Demand};
 use crate::ids::{
     Access, ClientAddress, ConnId, CoordinatorId, Credential, Identity, Proof, Service, Transport,
 };
@@ -208,7 +208,7 @@ impl<S: Stream> Links<S> {
     pub(crate) fn may_move_sessions(&self) -> bool {
         let takes_sessions = |id: &CoordinatorId| {
             let coordinator = self.fleet.cluster.coordinator(*id);
-            coordinator.is_some_and(|coordinator| coordinator.state() == AdminState::Active)
+            coordinator.is_some_and(|coordinator| coordinator.is_wanted())
         };
         let differ = match &self.access.identity {
             Identity::Credential(credential) => self.fleet.verdicts.differ(credential, takes_sessions),
