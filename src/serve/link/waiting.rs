@@ -1,5 +1,5 @@
-//! Waits in a queue, and for a link to a port. Identities take turns, or addresses where the client has not proven who it is.
-//! The wait ends after `queue_timeout`, or when the client is gone.
+//! Waits in a queue, and for a link to a port. Identities take turns, or addresses where the client has not
+//! proven who it is. The wait ends after `queue_timeout`, or when the client is gone.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
