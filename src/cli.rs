@@ -14,8 +14,8 @@ use clap_complete::Shell;
 pub use self::named::Named;
 pub use self::operator::{AdminArgs, ListArgs, RowsArgs, SessionsArgs, Sort, StatusArgs};
 pub use self::verbs::{
-    CancelArgs, ClusterArgs, CoordinatorArgs, DrainArgs, EjectArgs, MoveAllArgs, MoveArgs, PauseClusterArgs,
-    Place, RotationArgs, SessionArgs, WaitArgs, WeightArgs,
+    CancelArgs, ClusterArgs, CoordinatorArgs, DrainArgs, EjectArgs, LogLevelArgs, MoveAllArgs, MoveArgs,
+    PauseClusterArgs, Place, RotationArgs, SessionArgs, WaitArgs, WeightArgs,
 };
 use crate::control::config::{HostError, HostPort};
 use crate::net::listen::ListenAddress;
@@ -164,6 +164,9 @@ pub enum Command {
     /// Tell load balancers whether to send new clients to a running router
     #[command(after_help = verbs::ROTATION_EXAMPLES)]
     Rotation(RotationArgs),
+    /// Change what the log of a running router has, until it ends
+    #[command(after_help = verbs::LOG_LEVEL_EXAMPLES)]
+    LogLevel(LogLevelArgs),
     /// Try the router with simulated coordinators on this machine
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),

@@ -1,10 +1,11 @@
 //! The arguments of the commands that have a router which runs do something.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::named::Named;
 use super::operator::AdminArgs;
-use crate::control::config::TimeSpan;
+use crate::control::config::{LogLevel, TimeSpan, Words as _};
 
 pub(super) const DRAIN_EXAMPLES: &str = "\
 Examples:
@@ -77,6 +78,13 @@ Examples:
   hs2router rotation in
   hs2router rotation
       Say whether it is in or out.";
+
+pub(super) const LOG_LEVEL_EXAMPLES: &str = "\
+Examples:
+  hs2router log-level debug
+      Write the life of every session to the log from now on.
+  hs2router log-level
+      Say which level it has, and which one the config.";
 
 pub(super) const PAUSE_CLUSTER_EXAMPLES: &str = "\
 Examples:
@@ -220,6 +228,24 @@ pub struct CancelArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "the arguments have their own words")]
     pub admin: AdminArgs,
+}
+
+/// `hs2router log-level`
+#[derive(Clone, Debug, Args)]
+pub struct LogLevelArgs {
+    /// The least severe events to write; without it, only say which these are
+    #[arg(value_name = "LEVEL", value_parser = levels())]
+    pub level: Option<LogLevel>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the arguments have their own words")]
+    pub admin: AdminArgs,
+}
+
+/// The words of the config, which shells complete.
+fn levels() -> impl TypedValueParser<Value = LogLevel> {
+    let words = LogLevel::ALL.iter().map(|level| level.word());
+    PossibleValuesParser::new(words.collect::<Vec<_>>())
+        .try_map(|word| LogLevel::from_word(&word).ok_or_else(LogLevel::listed))
 }
 
 /// `hs2router rotation`

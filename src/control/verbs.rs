@@ -23,6 +23,8 @@ pub enum OfRouter {
     RotationIn,
     /// No new clients are wanted: load balancers are told so.
     RotationOut,
+    /// Its log has events from another level on.
+    LogLevel,
 }
 
 /// What can be done to a cluster.
@@ -72,6 +74,7 @@ pub type Parameter = (&'static str, &'static str);
 
 const DEADLINE: Parameter = ("deadline", "a duration such as 30s, 10m or 1h");
 const WEIGHT: Parameter = ("weight", "a number from 1 to 1000");
+const LEVEL: Parameter = ("level", "error, warn, info, debug or trace");
 const TO: Parameter = ("to", "the name of a coordinator of the cluster");
 
 /// What a verb is called and how it is asked for.
@@ -89,9 +92,10 @@ const fn post(words: &'static str, path: &'static str, parameters: &'static [Par
 
 impl Verb {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Router(OfRouter::RotationIn),
         Self::Router(OfRouter::RotationOut),
+        Self::Router(OfRouter::LogLevel),
         Self::Cluster(OfCluster::Pause),
         Self::Cluster(OfCluster::Resume),
         Self::Coordinator(OfCoordinator::Drain),
@@ -113,6 +117,9 @@ impl Verb {
             }
             Self::Router(OfRouter::RotationOut) => {
                 Entry { words: "rotation out", method: "DELETE", path: ROTATION, parameters: &[] }
+            }
+            Self::Router(OfRouter::LogLevel) => {
+                Entry { words: "log-level", method: "PUT", path: "/api/v1/log-level", parameters: &[LEVEL] }
             }
             Self::Cluster(OfCluster::Pause) => post("pause-cluster", "/api/v1/clusters/{cluster}/pause", &[]),
             Self::Cluster(OfCluster::Resume) => {

@@ -342,6 +342,25 @@ async function leavesTheRotation() {
   await says(page.locator(".pulse"), "in rotation");
 }
 
+async function changesTheLogLevel() {
+  await page.getByRole("link", { name: "Events" }).click();
+  const write = async (level) => {
+    await page.getByRole("button", { name: "Log level of this router" }).click();
+    await page.getByRole("dialog").getByLabel("Level").fill(level);
+    await confirm("Log level");
+  };
+  takeComplaints();
+  await write("loud");
+  await says(page.getByRole("dialog").getByRole("alert"), "level must be one of");
+  assert.equal(takeComplaints(/status of 400/), 1);
+  await page.keyboard.press("Escape");
+  await write("warn");
+  await says(page.getByRole("status"), "The log is written from warn on.");
+  await says(page.locator(".log"), /from warn on; the config has \w+\./);
+  await isAccessible("log level");
+  await page.getByRole("link", { name: "Fleet" }).click();
+}
+
 async function pausesTheCluster() {
   await page.getByRole("button", { name: "Pause cluster test" }).click();
   await confirm("Pause cluster");
@@ -434,6 +453,7 @@ try {
   await weighsByButton(busy);
   await actsOnSessionsByButton(busy);
   await leavesTheRotation();
+  await changesTheLogLevel();
   await pausesTheCluster();
   await showsTheListeners();
   await stopsWhilePaused();

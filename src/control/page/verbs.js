@@ -32,6 +32,18 @@ export const VERBS = {
       <p>Clients that are here go on, and those that come nevertheless are served.</p>`,
     done: () => "This router is out of rotation.",
   },
+  "log-level": {
+    title: "Log level",
+    method: "PUT",
+    path: () => "log-level",
+    about: () => "Change the level of the log?",
+    tells: ({ level, configured }) => html`<p>
+      Now the log is written from <code>${level}</code> on. Events are shown here from <code>info</code> on, whatever is written. When
+      the router ends, the config file's <code>${configured}</code> holds again.
+    </p>`,
+    fields: [{ name: "level", title: "Level", placeholder: "info", note: "One of error, warn, info, debug and trace." }],
+    done: ({ level }) => `The log is written from ${level} on.`,
+  },
   "pause-cluster": {
     title: "Pause cluster",
     path: ({ name }) => below("clusters", name, "pause"),

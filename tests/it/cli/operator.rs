@@ -242,6 +242,27 @@ fn place_of(name: &str) -> usize {
 }
 
 #[test]
+fn the_log_has_events_from_another_level_on_once_an_operator_says_so() {
+    let fleet = Fleet::of(1);
+    let (code, said, _) = asked(&fleet, "log-level");
+    assert!(code == 0 && said.ends_with(" on (as in the config)\n"), "{said}");
+    let weighed = || fleet.router().logs().text().matches("verb=weight").count();
+    for (level, lines) in [("error", 0), ("info", 1), ("warn", 1), ("debug", 2)] {
+        let (code, said, err) = asked(&fleet, &format!("log-level {level}"));
+        assert!(
+            code == 0 && said.starts_with(&format!("the log has events from {level} on (")),
+            "{said}{err}"
+        );
+        assert_eq!(asked(&fleet, "weight c1 2").0, 0);
+        assert_eq!(weighed(), lines, "{level}");
+        let (_, events, _) = asked(&fleet, "events weight");
+        assert!(events.contains("asked by an operator"), "events are kept whatever is written: {events}");
+    }
+    let (code, _, err) = asked(&fleet, "log-level loud");
+    assert!(code == 64 && err.contains("error, warn, info, debug, trace"), "{err}");
+}
+
+#[test]
 fn a_router_is_taken_out_of_rotation_and_put_back() {
     let fleet = Fleet::of(1);
     let ready = || ask_at(fleet.router().router().admin(), "GET /readyz", "");
