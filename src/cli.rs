@@ -155,7 +155,7 @@ pub enum Command {
     /// Cancel an operation, wherever it runs
     #[command(after_help = verbs::CANCEL_EXAMPLES)]
     Cancel(CancelArgs),
-    /// Have new sessions and statements wait, while what is open goes on
+    /// Have new sessions and statements of a cluster wait, while what is open goes on
     #[command(after_help = verbs::PAUSE_CLUSTER_EXAMPLES)]
     PauseCluster(PauseClusterArgs),
     /// Let the sessions and statements of a paused cluster go on

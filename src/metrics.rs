@@ -163,7 +163,7 @@ impl Metrics {
         self.own_ticket_expires.get_or_create_owned(&ClusterLabels { cluster: cluster.to_owned() })
     }
 
-    /// Whether operators have the new work of a cluster wait.
+    /// Whether operators have paused a cluster.
     pub fn cluster_paused(&self, cluster: &str) -> Gauge {
         self.cluster_paused.get_or_create_owned(&ClusterLabels { cluster: cluster.to_owned() })
     }

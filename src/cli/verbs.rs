@@ -90,15 +90,15 @@ pub(super) const PAUSE_CLUSTER_EXAMPLES: &str = "\
 Examples:
   hs2router pause-cluster impala --dry-run
       What is open in the cluster.
-  hs2router pause-cluster impala --wait --timeout 10m && ./restart-all && hs2router resume-cluster impala
-      Restart everything while new sessions and statements wait, each for queue_timeout at most.
+  hs2router pause-cluster impala --for 15m --wait --timeout 10m && ./restart-all; hs2router resume-cluster impala
+      Restart everything while new sessions and statements wait, for 15 minutes at most.
 
 Exit codes: 0 done, 69 no router answers, 75 the timeout of --wait is over, 64 wrong usage, 1 anything else.";
 
 pub(super) const RESUME_CLUSTER_EXAMPLES: &str = "\
 Example:
   hs2router resume-cluster impala
-      Whoever has waited goes on, with those first that have waited longest.";
+      All that wait go on at once. Where there is no room for them, they take turns.";
 
 /// Whether to do something, and to wait for what comes of it.
 #[derive(Clone, Copy, Debug, Args)]
@@ -134,6 +134,9 @@ pub struct PauseClusterArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "the arguments have their own words")]
     pub of: ClusterArgs,
+    /// Resume the cluster by itself after this time, such as 15m; without it, each waits for queue_timeout at most
+    #[arg(long = "for", value_name = "DURATION")]
+    pub lasts: Option<TimeSpan>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "the arguments have their own words")]
     pub waiting: WaitArgs,

@@ -30,9 +30,9 @@ pub enum OfRouter {
 /// What can be done to a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OfCluster {
-    /// New sessions and statements wait; what is open goes on.
+    /// Whatever would begin something waits; what is open goes on.
     Pause,
-    /// They wait no longer.
+    /// It waits no longer.
     Resume,
 }
 
@@ -73,6 +73,7 @@ pub enum OfOperation {
 pub type Parameter = (&'static str, &'static str);
 
 const DEADLINE: Parameter = ("deadline", "a duration such as 30s, 10m or 1h");
+const FOR: Parameter = ("for", "a duration such as 30s, 10m or 1h");
 const WEIGHT: Parameter = ("weight", "a number from 1 to 1000");
 const LEVEL: Parameter = ("level", "error, warn, info, debug or trace");
 const TO: Parameter = ("to", "the name of a coordinator of the cluster");
@@ -121,7 +122,9 @@ impl Verb {
             Self::Router(OfRouter::LogLevel) => {
                 Entry { words: "log-level", method: "PUT", path: "/api/v1/log-level", parameters: &[LEVEL] }
             }
-            Self::Cluster(OfCluster::Pause) => post("pause-cluster", "/api/v1/clusters/{cluster}/pause", &[]),
+            Self::Cluster(OfCluster::Pause) => {
+                post("pause-cluster", "/api/v1/clusters/{cluster}/pause", &[FOR])
+            }
             Self::Cluster(OfCluster::Resume) => {
                 post("resume-cluster", "/api/v1/clusters/{cluster}/resume", &[])
             }

@@ -1,4 +1,4 @@
-//! New work of a cluster waits by order of an operator.
+//! Clusters are paused and resumed by order of an operator.
 
 use std::io::Write;
 
@@ -20,16 +20,20 @@ struct Nowhere(String);
 /// # Errors
 /// When the router does not answer or has no such cluster; with `--wait`, [`wait::Unfinished`].
 pub fn pause(args: &PauseClusterArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let PauseClusterArgs { of: ClusterArgs { cluster, admin }, waiting } = args;
+    let PauseClusterArgs { of: ClusterArgs { cluster, admin }, lasts, waiting } = args;
     let port = Port::of(admin)?;
     if waiting.dry_run {
         let open = wait::left(&open_in(&port, cluster)?).as_words();
         writeln!(out, "would pause {cluster}: {open}")?;
         return Ok(());
     }
-    port.post(&format!("/api/v1/clusters/{}/pause", encoded(cluster)))?;
+    let lasts = lasts.map(|lasts| format!("?for={lasts}")).unwrap_or_default();
+    port.post(&format!("/api/v1/clusters/{}/pause{lasts}", encoded(cluster)))?;
     let found = open_in(&port, cluster)?;
     writeln!(out, "{cluster} is paused: {}", wait::left(&found).as_words())?;
+    if found.get("opaque_connections").and_then(Value::as_u64) > Some(0) {
+        writeln!(out, "some connections are passed on unread: what their clients ask for does not wait")?;
+    }
     if waiting.wait {
         await_by(found, PAUSED, waiting, || open_in(&port, cluster))?;
         writeln!(out, "no operation is open in {cluster}")?;
@@ -55,10 +59,10 @@ pub(super) fn tell_paused(port: &Port, out: &mut impl Write) -> anyhow::Result<(
         let paused_for = cluster.get("paused_for").and_then(Value::as_f64);
         let name = cluster.get("name").and_then(Value::as_str);
         if let Some((seconds, name)) = paused_for.zip(name) {
-            let held = cluster.get("held").and_then(Value::as_u64).unwrap_or_default();
+            let waiting = cluster.get("waiting").and_then(Value::as_u64).unwrap_or_default();
             writeln!(
                 out,
-                "an operator paused {name} {seconds:.0} s ago, and {held} wait; hs2router resume-cluster {name}"
+                "an operator paused {name} {seconds:.0} s ago, and {waiting} wait; hs2router resume-cluster {name}"
             )?;
         }
     }
@@ -78,8 +82,10 @@ fn open_in(port: &Port, cluster: &str) -> anyhow::Result<Value> {
     };
     Ok(json!({
         "paused_for": found.get("paused_for"),
+        "under_way": found.get("under_way"),
         "sessions": count("sessions"),
         "open_operations": count("open_operations"),
         "opens_in_progress": count("opens_in_progress"),
+        "opaque_connections": count("opaque_connections"),
     }))
 }

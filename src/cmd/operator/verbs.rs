@@ -113,7 +113,7 @@ pub(super) fn await_all(
     await_by(found, awaited, waiting, || find(port, named))
 }
 
-/// Waits for what is awaited of that which `look` shows; progress goes to standard error.
+/// Waits until nothing awaited is left in what `look` returns. Progress goes to standard error.
 pub(super) fn await_by(
     found: Value,
     awaited: Awaited,

@@ -98,6 +98,8 @@ pub(super) struct Left {
     sessions: u64,
     open_operations: u64,
     opens_in_progress: u64,
+    /// What was begun and has not been answered.
+    under_way: u64,
 }
 
 fn number(coordinator: &Value, name: &str) -> u64 {
@@ -112,12 +114,13 @@ pub(super) fn left(coordinator: &Value) -> Left {
         sessions: count("sessions"),
         open_operations: count("open_operations"),
         opens_in_progress: count("opens_in_progress"),
+        under_way: count("under_way"),
     }
 }
 
 impl Left {
     fn total(self) -> u64 {
-        self.moves + self.sessions + self.open_operations + self.opens_in_progress
+        self.moves + self.sessions + self.open_operations + self.opens_in_progress + self.under_way
     }
 
     /// For people: "2 sessions, 1 open operation".
@@ -130,9 +133,10 @@ impl Left {
             count(self.sessions, "session", "sessions"),
             count(self.open_operations, "open operation", "open operations"),
             count(self.opens_in_progress, "open in progress", "opens in progress"),
+            count(self.under_way, "call under way", "calls under way"),
         ];
         let words = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
-        if words.is_empty() { "nothing is on it".to_owned() } else { words }
+        if words.is_empty() { "nothing is open there".to_owned() } else { words }
     }
 }
 

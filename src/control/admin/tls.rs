@@ -82,8 +82,12 @@ struct ShownCluster {
     name: String,
     /// Seconds since an operator paused it.
     paused_for: Option<f64>,
-    /// Clients that wait until it is resumed.
-    held: usize,
+    /// Seconds until the pause ends by itself.
+    resumes_in: Option<f64>,
+    /// Clients that wait for the end of the pause.
+    waiting: usize,
+    /// What was begun and has not been answered.
+    under_way: usize,
     /// Only if it is reached with TLS.
     tls: Option<TlsOfCluster>,
 }
@@ -198,8 +202,16 @@ impl<'a> Look<'a> {
                 .map(|certificate| self.certificate(&certificate)),
             files: self.files(&Owner::Cluster(name.clone())),
         });
-        let paused_for = fleet.pause.since().map(|since| self.seconds_since(since));
-        ShownCluster { name: name.to_string(), paused_for, held: fleet.pause.waiting(), tls }
+        let span = fleet.pause.span();
+        let until = span.and_then(|span| span.until);
+        ShownCluster {
+            name: name.to_string(),
+            paused_for: span.map(|span| self.seconds_since(span.since)),
+            resumes_in: until.map(|until| until.saturating_duration_since(self.now).as_secs_f64()),
+            waiting: fleet.pause.waiting(),
+            under_way: fleet.pause.under_way(),
+            tls,
+        }
     }
 
     fn certificate(&self, certificate: &Certificate) -> ShownCertificate {

@@ -45,12 +45,13 @@ function Unverified({ clusters, coordinators }) {
 }
 
 function Paused({ cluster, elapsed }) {
-  const { name, paused_for, held } = cluster;
+  const { name, paused_for, resumes_in, waiting } = cluster;
   if (paused_for === null) return "";
   return html`<${Notice} tone="warn" title="${name} is paused">
     <p>
       New sessions and statements wait: an operator has paused the cluster <${Ago} seconds=${paused_for + elapsed} />.
-      ${held === 0 ? " Nobody waits now." : html` <a href="#/waiting?filter=resume">${count(held, "client waits", "clients wait")}</a>.`}
+      ${resumes_in === null ? "" : ` It is resumed in ${span(Math.max(0, resumes_in - elapsed))}.`}
+      ${waiting === 0 ? " Nobody waits now." : html` <a href="#/waiting?filter=resume">${count(waiting, "client waits", "clients wait")}</a>.`}
     </p>
   <//>`;
 }

@@ -49,16 +49,21 @@ export const VERBS = {
     path: ({ name }) => below("clusters", name, "pause"),
     about: ({ name }) => `Pause ${name}?`,
     tells: () => html`<p>
-        New sessions and statements wait until somebody resumes the cluster, each for <code>queue_timeout</code> at most. What is
-        open goes on, so that it can end.
+        New sessions and statements wait until the cluster is resumed. What is open goes on, so that it can end.
       </p>`,
+    fields: [{
+      name: "for",
+      title: "Resume by itself after",
+      placeholder: "15m",
+      note: html`Without it, somebody has to resume the cluster, and each waits for <code>queue_timeout</code> at most.`,
+    }],
     done: ({ name }) => `New sessions and statements of ${name} wait.`,
   },
   "resume-cluster": {
     title: "Resume cluster",
     path: ({ name }) => below("clusters", name, "resume"),
     about: ({ name }) => `Resume ${name}?`,
-    tells: ({ held }) => html`<p>New sessions and statements go on${held > 0 ? `, with the ${number(held)} that wait now` : ""}.</p>`,
+    tells: ({ waiting }) => html`<p>New sessions and statements go on${waiting > 0 ? `, with the ${number(waiting)} that wait now` : ""}.</p>`,
     done: ({ name }) => `${name} takes new sessions and statements.`,
   },
   "drain": {

@@ -324,9 +324,7 @@ pub(super) async fn refuse_open<S: Stream>(
     }
     let answer = NoAnswer::none_took(conn.id, sql_state, &text);
     match refusal {
-        RefusalCause::NoRoom | RefusalCause::Paused => {
-            refuse::refuse_for_now(conn, request, service, &answer).await
-        }
+        RefusalCause::NoRoom => refuse::refuse_for_now(conn, request, service, &answer).await,
         _ => refuse::refuse(conn, request, service, &answer, CallOutcome::Refused).await,
     }
 }

@@ -12,8 +12,8 @@ use crate::metrics::CallOutcome;
 use crate::net::stream::Stream;
 use crate::serve::call::braking;
 use crate::serve::call::conn::Conn;
+use crate::serve::fleet::pause::StillPaused;
 use crate::serve::link::no_link::NoLink;
-use crate::serve::link::waiting::NoRoom;
 use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
 use crate::serve::message::http;
@@ -74,9 +74,9 @@ impl NoAnswer {
         Self { sql_state: SqlState::Lost, message }
     }
 
-    /// An operator has new work wait, and it has waited long enough.
-    pub(crate) fn paused(conn: ConnId, cluster: &str, cause: NoRoom) -> Self {
-        let message = format!("hs2router ({conn}): cluster {cluster} takes no new work: {cause}");
+    /// An operator has paused the cluster, and the call has waited long enough.
+    pub(crate) fn paused(conn: ConnId, cluster: &str, cause: StillPaused) -> Self {
+        let message = format!("hs2router ({conn}): cluster {cluster} begins nothing now: {cause}");
         Self { sql_state: SqlState::Refused, message }
     }
 

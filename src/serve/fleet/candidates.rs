@@ -18,7 +18,7 @@ use crate::metrics::RefusalCause;
 use crate::net::stream::Stream;
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::member::Member;
-use crate::serve::fleet::pause::Newcomer;
+use crate::serve::fleet::pause::{Newcomer, NotPassed, StillPaused, UnderWay};
 use crate::serve::link::session_queue::Waiter;
 use crate::serve::link::slot::Grant;
 use crate::serve::link::waiting::{NoRoom, NotCalled, Waiting};
@@ -59,12 +59,35 @@ pub(crate) struct Candidates {
     failed: usize,
     /// Why the search did not wait for the others any longer.
     no_room: Option<NoRoom>,
+    /// Why the search did not begin.
+    still_paused: Option<StillPaused>,
 }
 
 impl Candidates {
     /// Begins a search that skips the `avoided` coordinators.
     pub(crate) fn besides(avoided: Vec<CoordinatorId>) -> Self {
         Self { tried: avoided, ..Self::default() }
+    }
+
+    /// Waits while the cluster is paused; `None`: it still is when the client has waited long enough, and the search
+    /// is over before it began.
+    ///
+    /// # Errors
+    /// [`ClientGone`] when `gone` is ready during the wait.
+    pub(crate) async fn await_resume<S: Stream>(
+        &mut self,
+        fleet: &Fleet<S>,
+        newcomer: Newcomer<'_>,
+        gone: impl Future<Output = ()>,
+    ) -> Result<Option<UnderWay>, ClientGone> {
+        match fleet.pause.pass(newcomer, gone).await {
+            Ok(under_way) => Ok(Some(under_way)),
+            Err(NotPassed::ClientGone) => Err(ClientGone),
+            Err(NotPassed::StillPaused(still_paused)) => {
+                self.still_paused = Some(still_paused);
+                Ok(None)
+            }
+        }
     }
 
     /// Whether no coordinator was tried or skipped.
@@ -125,7 +148,7 @@ impl Candidates {
     /// The cause under which it counts if no coordinator took it.
     pub(crate) fn refusal(&self) -> RefusalCause {
         match self.no_room {
-            Some(no_room) if no_room.is_pause() => RefusalCause::Paused,
+            _ if self.still_paused.is_some() => RefusalCause::Paused,
             Some(_) => RefusalCause::NoRoom,
             None if self.tried.is_empty() => RefusalCause::NoCoordinator,
             None => RefusalCause::Unreachable,
@@ -138,8 +161,8 @@ impl Candidates {
         let name = &cluster.name;
         let who = match self.failed {
             0 => {
-                let cause = match full {
-                    Some(full) => full,
+                let cause = match full.or_else(|| Some(self.still_paused?.to_string())) {
+                    Some(cause) => cause,
                     None if cluster.serves(service) => cluster.why_nobody().to_owned(),
                     None => format!("none of them has a port for {service}"),
                 };
@@ -193,8 +216,8 @@ pub(crate) struct Seeker<'a, S: Stream> {
 
 impl<S: Stream> Seeker<'_, S> {
     /// Finds the best coordinator that was not `tried` and has room. Counts the open there, and takes a link
-    /// or a slot, unless the connection has its own link. Waits if the cluster is paused or no coordinator has
-    /// room, until `gone` is ready.
+    /// or a slot, unless the connection has its own link. Waits if no coordinator has room, until `gone` is
+    /// ready.
     ///
     /// # Errors
     /// [`NoneFound::Nobody`] when all coordinators were tried already or are draining.
@@ -205,12 +228,6 @@ impl<S: Stream> Seeker<'_, S> {
         tried: &[CoordinatorId],
         gone: impl Future<Output = ()>,
     ) -> Result<Candidate<S>, NoneFound> {
-        tokio::pin!(gone);
-        if self.fleet.pause.is_on() {
-            // Boxed: it seldom is.
-            let resumed = Box::pin(self.fleet.pause.pass(self.newcomer(), gone.as_mut()));
-            resumed.await.map_err(NoneFound::NotCalled)?;
-        }
         for _ in 0..PICKS {
             match self.pick(tried) {
                 Ok(opening) => {
@@ -229,11 +246,6 @@ impl<S: Stream> Seeker<'_, S> {
         }
         let grant = self.wait(tried, gone).await.map_err(NoneFound::NotCalled)?;
         Ok(Candidate { opening: grant.coordinator().begin_open(), grant: Some(grant) })
-    }
-
-    fn newcomer(&self) -> Newcomer<'_> {
-        let Self { service, holder, client, deadline, .. } = *self;
-        Newcomer { service, holder, client, turn: self.turn.clone(), deadline }
     }
 
     fn pick(&self, tried: &[CoordinatorId]) -> Result<Opening, NoPick> {

@@ -68,7 +68,7 @@ pub struct Fleet<S: Stream = TcpStream> {
     pub room: RoomSettings,
     /// Metrics of the queues.
     pub queue: QueueMetrics,
-    /// Whether operators have new work wait.
+    /// Whether operators have paused the cluster.
     pub(crate) pause: Pause,
     /// What is kept for each coordinator, by its id.
     pub(crate) members: Roster<Member<S>>,

@@ -32,22 +32,9 @@ pub(crate) enum NoRoom {
     /// The queue is full. The client did not get into it, or had to leave it for another.
     #[error("all service threads are in use, and {0}")]
     Full(#[from] QueueFull),
-    /// An operator has paused the cluster, and it was not resumed in time.
-    #[error("an operator has paused the cluster, and nobody resumed it within {0:?} (queue_timeout)")]
-    Paused(Duration),
-    /// An operator has paused the cluster, and too many wait until it is resumed.
-    #[error("an operator has paused the cluster, and {0}")]
-    PausedFull(QueueFull),
     /// The port no longer answers probes.
     #[error("all service threads are in use, and {0}")]
     Silent(#[from] Silent),
-}
-
-impl NoRoom {
-    /// Whether it is an operator who wants no new work now.
-    pub(crate) fn is_pause(self) -> bool {
-        matches!(self, Self::Paused(_) | Self::PausedFull(_))
-    }
 }
 
 /// Why a wait ended without what was waited for.
@@ -66,15 +53,6 @@ impl NotCalled {
             Self::NoRoom(NoRoom::TimedOut(waited)) if others_have_room() => {
                 Self::NoRoom(NoRoom::ShareUsed(waited))
             }
-            other => other,
-        }
-    }
-
-    /// The same of a wait until a cluster is resumed.
-    pub(crate) fn while_paused(self) -> Self {
-        match self {
-            Self::NoRoom(NoRoom::TimedOut(waited)) => Self::NoRoom(NoRoom::Paused(waited)),
-            Self::NoRoom(NoRoom::Full(full)) => Self::NoRoom(NoRoom::PausedFull(full)),
             other => other,
         }
     }
@@ -98,7 +76,7 @@ impl<G> Line for &SessionQueue<G> {
     }
 }
 
-/// The calls that only one port will do for.
+/// The calls that only this port can serve.
 struct AtPort<'a, S: Stream>(&'a Port<S>, Purpose);
 
 impl<S: Stream> Line for AtPort<'_, S> {

@@ -52,7 +52,7 @@ pub(super) async fn carry_out(view: &View, target: &Target, query: &Query) -> Re
         }
         Target::Cluster { verb, fleet } => {
             match verb {
-                OfCluster::Pause => fleet.pause.begin(clock::now()),
+                OfCluster::Pause => fleet.pause.begin(clock::now(), query.lasts()?),
                 OfCluster::Resume => fleet.pause.end(),
             }
             Ok(show_cluster(view, fleet))

@@ -14,8 +14,8 @@ use crate::wire::http::form;
 pub(super) enum BadQuery {
     #[error("{}", known(.0))]
     Unknown(&'static [Parameter]),
-    #[error("deadline {0}; write a duration such as 30s, 10m or 1h")]
-    Deadline(UnitError),
+    #[error("{0} {1}; write a duration such as 30s, 10m or 1h")]
+    Duration(&'static str, UnitError),
     #[error("level must be one of {}", LogLevel::listed())]
     Level,
     #[error("weight must be a number from {} to {}", WEIGHTS.start(), WEIGHTS.end())]
@@ -63,8 +63,17 @@ impl Query {
 
     /// From now.
     pub(super) fn deadline(&self) -> Result<Option<Duration>, BadQuery> {
-        let span = self.value("deadline").map(str::parse::<TimeSpan>).transpose();
-        Ok(span.map_err(BadQuery::Deadline)?.map(|span| span.0))
+        self.duration("deadline")
+    }
+
+    /// How long a pause is to last.
+    pub(super) fn lasts(&self) -> Result<Option<Duration>, BadQuery> {
+        self.duration("for")
+    }
+
+    fn duration(&self, name: &'static str) -> Result<Option<Duration>, BadQuery> {
+        let span = self.value(name).map(str::parse::<TimeSpan>).transpose();
+        Ok(span.map_err(|error| BadQuery::Duration(name, error))?.map(|span| span.0))
     }
 
     /// The name of a coordinator.
