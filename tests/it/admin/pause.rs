@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use hs2router::fake::Fault;
-use hs2router::fake::client::{BeeswaxClient, Login};
+use hs2router::fake::client::{BeeswaxClient, Hs2Client, Login};
 use hs2router::idl::beeswax::TBeeswaxServiceSyncClient as _;
 use serde_json::Value;
 
@@ -104,7 +104,11 @@ fn a_client_that_has_waited_too_long_is_told_that_the_cluster_is_paused() {
     says(refusal_and_state(client.open(&[])));
     let thrown = format!("{:?}", fleet.beeswax().execute("select 1", "ann").unwrap_err());
     assert!(thrown.contains("an operator has paused the cluster"), "{thrown}");
-    let over_http = format!("{:?}", fleet.hs2_by(Door::Http).open(&[]).unwrap_err()).to_lowercase();
+    let over_http = format!(
+        "{:?}",
+        Hs2Client::connect(fleet.address(Door::Http), &Login::http()).unwrap().open(&[]).unwrap_err()
+    )
+    .to_lowercase();
     assert!(["503", "retry-after: 1", "paused"].iter().all(|word| over_http.contains(word)), "{over_http}");
     let refused = "hs2router_connections_refused_total{cause=\"paused\"}";
     fleet.router().await_metric(refused, 2.0);
@@ -219,12 +223,23 @@ fn a_pause_that_is_to_last_for_some_time_ends_by_itself_and_clients_wait_for_tha
 }
 
 #[test]
-fn a_session_does_not_expire_while_its_client_waits_for_the_end_of_a_pause() {
+fn a_session_is_not_idle_while_its_client_waits_for_the_end_of_a_pause() {
     let fleet = Fleet::of(1);
     let mut client = fleet.hs2();
-    let session = client.open(&[("idle_session_timeout", "1")]).unwrap();
-    after(&fleet, "pause?for=5s");
-    assert_eq!(client.query(&session, "select 1").unwrap(), [["1"]]);
+    let session = client.open(&[]).unwrap();
+    let idle = || {
+        let (_, listed) = ask(fleet.router(), "GET /api/v1/sessions", "");
+        serde_json::from_str::<Value>(&listed).unwrap()["sessions"][0]["idle"].as_f64().unwrap()
+    };
+    assert!(idle() > 0.0);
+    after(&fleet, "pause");
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| client.query(&session, "select 1").unwrap());
+        assert!(wait_for_resume(&fleet, 1));
+        assert!(idle().abs() < f64::EPSILON, "{}", idle());
+        after(&fleet, "resume");
+        asked.join().unwrap();
+    });
 }
 
 #[test]

@@ -141,8 +141,8 @@ fn a_cluster_shows_what_it_trusts_and_the_certificate_that_it_has_for_coordinato
     fs::write(authority.ca(), "no longer a certificate").unwrap();
     let reason = || shown(&router, "clusters")[0]["tls"]["files"]["failure"]["reason"].clone();
     assert!(eventually(|| reason().as_str().is_some_and(|reason| reason.contains("ca.pem"))));
-    let clear = shown(&alone("", ""), "clusters");
-    assert_eq!(clear, json!([{ "name": "test", "paused_for": null, "held": 0, "tls": null }]));
+    let clear = &shown(&alone("", ""), "clusters")[0];
+    assert_eq!((&clear["name"], &clear["tls"]), (&"test".into(), &Value::Null));
 }
 
 #[test]
