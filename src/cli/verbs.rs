@@ -134,7 +134,7 @@ pub struct PauseClusterArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "the arguments have their own words")]
     pub of: ClusterArgs,
-    /// Resume the cluster by itself after this time, such as 15m; without it, each waits for queue_timeout at most
+    /// Resume the cluster by itself after this time, such as 15m; without it, somebody has to resume it
     #[arg(long = "for", value_name = "DURATION")]
     pub lasts: Option<TimeSpan>,
     #[command(flatten)]

@@ -299,10 +299,10 @@ mod tests {
         let lines = Lines::default();
         let writer = lines.clone();
         let config = LogConfig { format: LogFormat::Text, level: LogLevel::Info };
-        let (writes, log) = subscriber(config, move || writer.clone());
+        let (late, log) = subscriber(config, move || writer.clone());
         // One place that says it: what is known of the place from before has to be forgotten.
         let say = || debug!("a session's life");
-        tracing::subscriber::with_default(writes, || {
+        tracing::subscriber::with_default(late, || {
             say();
             for (level, number) in [(LogLevel::Debug, 1), (LogLevel::Warn, 1), (LogLevel::Trace, 2)] {
                 log.threshold.set(level).unwrap();

@@ -194,10 +194,10 @@ impl Pause {
         };
         let joined = queue.join(turn, waiter).inspect_err(|_| queue.note_full());
         let ticket = joined.map_err(|full| NotPassed::StillPaused(StillPaused::Full(full)))?;
-        let waiting = Waiting::new(queue, call, queue, turn.clone(), ticket);
+        let in_line = Waiting::new(queue, call, queue, turn.clone(), ticket);
         let until = self.let_go_unless_paused().and_then(|span| span.until);
         let deadline = until.unwrap_or(begun).max(begun + self.timeout);
-        match waiting.called(deadline, gone).await {
+        match in_line.called(deadline, gone).await {
             Ok(()) => Ok(()),
             Err(NotCalled::ClientGone) => Err(NotPassed::ClientGone),
             Err(NotCalled::NoRoom(NoRoom::Full(full))) => {
@@ -206,8 +206,8 @@ impl Pause {
             Err(NotCalled::NoRoom(_)) => {
                 let now = clock::now();
                 self.end_if_due(now);
-                let waited = now.saturating_duration_since(begun);
-                if self.is_on() { Err(NotPassed::StillPaused(StillPaused::TimedOut(waited))) } else { Ok(()) }
+                let time = now.saturating_duration_since(begun);
+                if self.is_on() { Err(NotPassed::StillPaused(StillPaused::TimedOut(time))) } else { Ok(()) }
             }
         }
     }
