@@ -14,8 +14,8 @@ use clap_complete::Shell;
 pub use self::named::Named;
 pub use self::operator::{AdminArgs, ListArgs, RowsArgs, SessionsArgs, Sort, StatusArgs};
 pub use self::verbs::{
-    CancelArgs, CoordinatorArgs, DrainArgs, EjectArgs, MoveAllArgs, MoveArgs, Place, RotationArgs,
-    SessionArgs, WaitArgs, WeightArgs,
+    CancelArgs, ClusterArgs, CoordinatorArgs, DrainArgs, EjectArgs, LogLevelArgs, MoveAllArgs, MoveArgs,
+    PauseClusterArgs, Place, RotationArgs, SessionArgs, WaitArgs, WeightArgs,
 };
 use crate::control::config::{HostError, HostPort};
 use crate::net::listen::ListenAddress;
@@ -119,7 +119,7 @@ pub enum Command {
     /// List the open operations of a running router
     #[command(after_help = operator::OPERATIONS_EXAMPLES)]
     Operations(RowsArgs),
-    /// List who waits for room at a running router
+    /// List who waits at a running router
     #[command(after_help = operator::WAITING_EXAMPLES)]
     Waiting(RowsArgs),
     /// Tell what happened last to a running router and its coordinators
@@ -155,9 +155,18 @@ pub enum Command {
     /// Cancel an operation, wherever it runs
     #[command(after_help = verbs::CANCEL_EXAMPLES)]
     Cancel(CancelArgs),
+    /// Have new sessions and statements of a cluster wait, while what is open goes on
+    #[command(after_help = verbs::PAUSE_CLUSTER_EXAMPLES)]
+    PauseCluster(PauseClusterArgs),
+    /// Let the sessions and statements of a paused cluster go on
+    #[command(after_help = verbs::RESUME_CLUSTER_EXAMPLES)]
+    ResumeCluster(ClusterArgs),
     /// Tell load balancers whether to send new clients to a running router
     #[command(after_help = verbs::ROTATION_EXAMPLES)]
     Rotation(RotationArgs),
+    /// Change what the log of a running router has, until it ends
+    #[command(after_help = verbs::LOG_LEVEL_EXAMPLES)]
+    LogLevel(LogLevelArgs),
     /// Try the router with simulated coordinators on this machine
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),

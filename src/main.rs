@@ -47,7 +47,10 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Move(args) => cmd::operator::moves::move_one(args, &mut io::stdout().lock()),
         Command::Close(args) => cmd::operator::verbs::close(args, &mut io::stdout().lock()),
         Command::Cancel(args) => cmd::operator::verbs::cancel(args, &mut io::stdout().lock()),
+        Command::PauseCluster(args) => cmd::operator::cluster::pause(args, &mut io::stdout().lock()),
+        Command::ResumeCluster(args) => cmd::operator::cluster::resume(args, &mut io::stdout().lock()),
         Command::Rotation(args) => cmd::operator::verbs::rotation(args, &mut io::stdout().lock()),
+        Command::LogLevel(args) => cmd::operator::verbs::log_level(args, &mut io::stdout().lock()),
         Command::Run(args) => cmd::run::run(args),
         Command::Demo(args) => cmd::demo::run(*args, &mut io::stdout().lock()),
     }

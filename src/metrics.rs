@@ -31,9 +31,9 @@ pub use self::coordinator::{CoordinatorMetrics, DrainGauges, LinkGauges, States}
 use self::descriptions::{
     ACCEPT_ERRORS, ACCEPT_WAITS, BUILD, BYTES, CALLS, CERTIFICATE_EXPIRES, CERTIFICATE_FILES_BAD,
     CERTIFICATE_RELOADS, CLIENT_CERTIFICATE_EXPIRES, CLIENT_CERTIFICATE_FILES_BAD,
-    CLIENT_CERTIFICATE_RELOADS, CLUSTER_VERIFIED, CONNECTIONS, CONNECTIONS_CLOSED, CONNECTIONS_OPEN,
-    CONNECTIONS_REFUSED, CONNECTIONS_TLS, HANDLE_LOOKUPS, OWN_TICKET_EXPIRES, QUEUE_WAIT_SECONDS,
-    QUEUE_WAITING, QUEUE_WAITS, SESSION_TABLE_ENTRIES, TLS_HANDSHAKES,
+    CLIENT_CERTIFICATE_RELOADS, CLUSTER_PAUSED, CLUSTER_VERIFIED, CONNECTIONS, CONNECTIONS_CLOSED,
+    CONNECTIONS_OPEN, CONNECTIONS_REFUSED, CONNECTIONS_TLS, HANDLE_LOOKUPS, OWN_TICKET_EXPIRES,
+    QUEUE_WAIT_SECONDS, QUEUE_WAITING, QUEUE_WAITS, SESSION_TABLE_ENTRIES, TLS_HANDSHAKES,
 };
 pub use self::descriptions::{DESCRIPTIONS, Description};
 pub use self::labels::{
@@ -65,6 +65,7 @@ pub struct Metrics {
     cluster_certificates: Certificates,
     cluster_verified: Family<ClusterLabels, Gauge>,
     own_ticket_expires: Family<ClusterLabels, Gauge>,
+    cluster_paused: Family<ClusterLabels, Gauge>,
     coordinators: Coordinators,
     calls: Family<MethodOutcome, Counter>,
     queue_waiting: Family<ClusterLabels, Gauge>,
@@ -113,6 +114,7 @@ impl Metrics {
             cluster_verified: registered(all, &CLUSTER_VERIFIED),
             own_ticket_expires: registered(all, &OWN_TICKET_EXPIRES),
             accept_waits: registered(all, &ACCEPT_WAITS),
+            cluster_paused: registered(all, &CLUSTER_PAUSED),
             coordinators: Coordinators::registered(all),
             queue_waiting: registered(all, &QUEUE_WAITING),
             queue_waits: registered(all, &QUEUE_WAITS),
@@ -159,6 +161,11 @@ impl Metrics {
     /// When the router's own ticket for a cluster expires.
     pub fn own_ticket_expires(&self, cluster: &str) -> Gauge {
         self.own_ticket_expires.get_or_create_owned(&ClusterLabels { cluster: cluster.to_owned() })
+    }
+
+    /// Whether operators have paused a cluster.
+    pub fn cluster_paused(&self, cluster: &str) -> Gauge {
+        self.cluster_paused.get_or_create_owned(&ClusterLabels { cluster: cluster.to_owned() })
     }
 
     /// The metrics of a cluster's queue.
@@ -232,7 +239,7 @@ pub struct QueueMetrics {
     pub waits: Per<WaitOutcome>,
     /// The seconds that they took together.
     pub seconds: Counter<f64, AtomicU64>,
-    /// Sessions and calls that are waiting; hold one by [`Held::one_of`].
+    /// Sessions and calls that are waiting, for room or for the end of a pause; hold one by [`Held::one_of`].
     pub waiting: Gauge,
 }
 

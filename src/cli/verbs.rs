@@ -1,10 +1,11 @@
 //! The arguments of the commands that have a router which runs do something.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::named::Named;
 use super::operator::AdminArgs;
-use crate::control::config::TimeSpan;
+use crate::control::config::{LogLevel, TimeSpan, Words as _};
 
 pub(super) const DRAIN_EXAMPLES: &str = "\
 Examples:
@@ -78,6 +79,27 @@ Examples:
   hs2router rotation
       Say whether it is in or out.";
 
+pub(super) const LOG_LEVEL_EXAMPLES: &str = "\
+Examples:
+  hs2router log-level debug
+      Write the life of every session to the log from now on.
+  hs2router log-level
+      Say which level it has, and which one the config.";
+
+pub(super) const PAUSE_CLUSTER_EXAMPLES: &str = "\
+Examples:
+  hs2router pause-cluster impala --dry-run
+      What is open in the cluster.
+  hs2router pause-cluster impala --for 15m --wait --timeout 10m && ./restart-all; hs2router resume-cluster impala
+      Restart everything while new sessions and statements wait, for 15 minutes at most.
+
+Exit codes: 0 done, 69 no router answers, 75 the timeout of --wait is over, 64 wrong usage, 1 anything else.";
+
+pub(super) const RESUME_CLUSTER_EXAMPLES: &str = "\
+Example:
+  hs2router resume-cluster impala
+      All that wait go on at once. Where there is no room for them, they take turns.";
+
 /// Whether to do something, and to wait for what comes of it.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct WaitArgs {
@@ -104,6 +126,31 @@ pub struct DrainArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "the arguments have their own words")]
     pub waiting: WaitArgs,
+}
+
+/// `hs2router pause-cluster`
+#[derive(Clone, Debug, Args)]
+pub struct PauseClusterArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the arguments have their own words")]
+    pub of: ClusterArgs,
+    /// Resume the cluster by itself after this time, such as 15m; without it, somebody has to resume it
+    #[arg(long = "for", value_name = "DURATION")]
+    pub lasts: Option<TimeSpan>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the arguments have their own words")]
+    pub waiting: WaitArgs,
+}
+
+/// `hs2router resume-cluster`
+#[derive(Clone, Debug, Args)]
+pub struct ClusterArgs {
+    /// The cluster's name
+    #[arg(value_name = "CLUSTER")]
+    pub cluster: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the arguments have their own words")]
+    pub admin: AdminArgs,
 }
 
 /// `hs2router eject`
@@ -184,6 +231,24 @@ pub struct CancelArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "the arguments have their own words")]
     pub admin: AdminArgs,
+}
+
+/// `hs2router log-level`
+#[derive(Clone, Debug, Args)]
+pub struct LogLevelArgs {
+    /// The least severe events to write; without it, only say which these are
+    #[arg(value_name = "LEVEL", value_parser = levels())]
+    pub level: Option<LogLevel>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the arguments have their own words")]
+    pub admin: AdminArgs,
+}
+
+/// The words of the config, which shells complete.
+fn levels() -> impl TypedValueParser<Value = LogLevel> {
+    let words = LogLevel::ALL.iter().map(|level| level.word());
+    PossibleValuesParser::new(words.collect::<Vec<_>>())
+        .try_map(|word| LogLevel::from_word(&word).ok_or_else(LogLevel::listed))
 }
 
 /// `hs2router rotation`

@@ -44,11 +44,11 @@ pub fn run(args: DemoArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let ports = Ports::from(args.port_base);
     let coordinators = start_coordinators()?;
     let config = Config::parse("demo", &config_text(ports, &coordinators))?;
-    let (_log, recent) = log::start(config.log)?;
+    let (_written, log) = log::start(config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;
-        let router = Router::start_on(&config, &Workers::here(), Resolver::System, recent)
+        let router = Router::start_on(&config, &Workers::here(), Resolver::System, log)
             .context("the demo cannot start; --port-base N moves all its ports")?;
         out.write_all(introduction(ports, &coordinators).as_bytes())?;
         out.flush()?;

@@ -10,6 +10,7 @@ use self::port::{Port, encoded};
 use self::table::{Column, Table};
 use crate::cli::{AdminArgs, ListArgs, RowsArgs, SessionsArgs, StatusArgs};
 
+pub mod cluster;
 mod coordinator;
 pub mod moves;
 pub mod port;
@@ -96,7 +97,11 @@ const EVENTS: List = List { name: "events", columns: &EVENT };
 /// # Errors
 /// When the router does not answer, or `out` cannot be written to.
 pub fn status(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let fleet = Port::of(&args.admin)?.get("/api/v1/coordinators")?;
+    let port = Port::of(&args.admin)?;
+    let fleet = port.get("/api/v1/coordinators")?;
+    if !args.json {
+        cluster::tell_paused(&port, &mut io::stderr())?;
+    }
     show(&fleet, &Table { columns: &STATUS, rows: rows_of(&fleet) }, args.json, out)
 }
 

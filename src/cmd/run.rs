@@ -14,8 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::RunArgs;
 use crate::control::config::{Config, ListenerConfig, Problems};
-use crate::control::log;
-use crate::control::log::recent::Recent;
+use crate::control::log::{self, Log};
 use crate::control::reload::ConfigFile;
 use crate::control::router::Router;
 use crate::net::host::Resolver;
@@ -36,10 +35,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         return Err(begin_anew(environment));
     }
     let file = args.config.clone().map(|path| ConfigFile::new(path, config.clone()));
-    let (_log, recent) = log::start(config.log)?;
+    let (_written, log) = log::start(config.log)?;
     let workers = Workers::start(available_parallelism().unwrap_or(NonZeroUsize::MIN))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(config, file, &workers, recent))?;
+    runtime.block_on(serve(config, file, &workers, log))?;
     // Nothing that is left is worth waiting for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(())
@@ -67,7 +66,7 @@ async fn serve(
     mut config: Config,
     mut file: Option<ConfigFile>,
     workers: &Workers,
-    recent: Recent,
+    log: Log,
 ) -> anyhow::Result<()> {
     match raise_file_limit() {
         Ok(limit) => {
@@ -78,7 +77,7 @@ async fn serve(
     }
     let mut signals = Signals::new()?;
     let mut hangups = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
-    let router = Router::start_on(&config, workers, Resolver::System, recent)?;
+    let router = Router::start_on(&config, workers, Resolver::System, log)?;
     announce(&config, &router);
     notify(&[NotifyState::Ready]);
     loop {

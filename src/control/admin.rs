@@ -9,13 +9,14 @@
 //! | `GET /metrics` | every metric in the `OpenMetrics` text format |
 //! | `GET /api/v1/coordinators` | what is known of each coordinator, in JSON |
 //! | `GET /api/v1/listeners` | where clients connect, and the certificates that they get, in JSON |
-//! | `GET /api/v1/clusters` | how coordinators are reached with TLS, in JSON |
+//! | `GET /api/v1/clusters` | which clusters are paused, and how coordinators are reached with TLS, in JSON |
 //! | `GET /api/v1/sessions` | the sessions that are known, in JSON |
 //! | `GET /api/v1/operations` | the operations that are open, in JSON |
-//! | `GET /api/v1/waiting` | who waits for room, in JSON |
+//! | `GET /api/v1/waiting` | who waits, in JSON |
 //! | `GET /api/v1/events` | what happened last, in JSON |
 //! | `GET /api/v1/config` | the config that the router was started with, in JSON |
 //! | `GET /api/v1/rotation` | whether new clients are wanted, in JSON |
+//! | `GET /api/v1/log-level` | from which level on the log has events, in JSON |
 //!
 //! And whatever operators can have it do: [`Verb`]. A `{cluster}/` in a path may be left out where no other
 //! cluster has something of that name.
@@ -100,7 +101,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What can be read.
-const READ: [&str; 14] = [
+const READ: [&str; 15] = [
     "/",
     "/page/{file}",
     "/healthz",
@@ -115,6 +116,7 @@ const READ: [&str; 14] = [
     "/api/v1/events",
     "/api/v1/config",
     "/api/v1/rotation",
+    "/api/v1/log-level",
 ];
 
 /// Methods and paths of the port.

@@ -3,6 +3,7 @@
 
 mod late;
 pub mod recent;
+mod threshold;
 
 use std::io::{self, Write};
 use std::sync::mpsc;
@@ -11,16 +12,25 @@ use std::thread;
 use std::time::Duration;
 
 use tracing::Subscriber;
-use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::Layer as _;
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use self::late::Late;
 use self::recent::Recent;
+use self::threshold::filter;
+pub use self::threshold::{Threshold, ThresholdError};
 use super::config::{LogConfig, LogFormat, LogLevel};
+
+/// What operators see of the log, and change.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    /// The last events.
+    pub recent: Recent,
+    /// From which level on events are written.
+    pub threshold: Threshold,
+}
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -41,11 +51,11 @@ const FLUSH_TIME: Duration = Duration::from_millis(1500);
 ///
 /// # Errors
 /// When the process already has a log.
-pub fn start(config: LogConfig) -> Result<(LogGuard, Recent), LogError> {
+pub fn start(config: LogConfig) -> Result<(LogGuard, Log), LogError> {
     let (lines, guard) = queue(config.format, io::stderr());
-    let (log, recent) = subscriber(config, lines);
-    tracing::subscriber::set_global_default(log)?;
-    Ok((guard, recent))
+    let (writes, log) = subscriber(config, lines);
+    tracing::subscriber::set_global_default(writes)?;
+    Ok((guard, log))
 }
 
 /// When dropped, writes the lines that still wait, for a second and a half at most.
@@ -116,8 +126,8 @@ fn notice(format: LogFormat, lines: usize) -> String {
     }
 }
 
-/// The log as a value, and the last events of it; `writer` gets whole lines.
-pub fn subscriber<W>(config: LogConfig, writer: W) -> (impl Subscriber + Send + Sync, Recent)
+/// What writes the log, and what operators see of it; `writer` gets whole lines.
+pub fn subscriber<W>(config: LogConfig, writer: W) -> (impl Subscriber + Send + Sync, Log)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -128,20 +138,9 @@ where
     };
     let recent = Recent::default();
     let kept = recent.clone().with_filter(filter(LogLevel::Info));
-    let log = Late(tracing_subscriber::registry().with(lines.with_filter(filter(config.level))).with(kept));
-    (log, recent)
-}
-
-/// The router's own events from this level on; events of libraries only from `warn` on.
-fn filter(level: LogLevel) -> Targets {
-    let level = match level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    Targets::new().with_target(env!("CARGO_CRATE_NAME"), level).with_default(level.min(LevelFilter::WARN))
+    let (threshold, from_there) = Threshold::of(config.level);
+    let late = Late(tracing_subscriber::registry().with(lines.with_filter(from_there)).with(kept));
+    (late, Log { recent, threshold })
 }
 
 #[cfg(test)]
@@ -209,14 +208,14 @@ mod tests {
     #[test]
     fn events_from_info_on_are_kept_whatever_is_written_up_to_a_number_and_a_length() {
         for format in [LogFormat::Text, LogFormat::Json] {
-            let (log, recent) = subscriber(LogConfig { format, level: LogLevel::Error }, io::sink);
-            tracing::subscriber::with_default(log, || {
+            let (writes, log) = subscriber(LogConfig { format, level: LogLevel::Error }, io::sink);
+            tracing::subscriber::with_default(writes, || {
                 let _span = tracing::error_span!("connection", conn = "c1").entered();
                 (0..MOST_EVENTS).for_each(|_| info!("an event"));
                 debug!("a session's life");
                 warn!(cause = "x".repeat(1 << 20), "refused");
             });
-            let kept = recent.all();
+            let kept = log.recent.all();
             assert_eq!(kept.len(), MOST_EVENTS);
             let (newest, before) = (&kept[0], &kept[1]);
             assert_eq!((newest.event.as_str(), before.event.as_str()), ("refused", "an event"));
@@ -293,5 +292,31 @@ mod tests {
         assert_eq!(count(LogLevel::Info), 3);
         assert_eq!(count(LogLevel::Warn), 2);
         assert_eq!(count(LogLevel::Error), 0);
+    }
+
+    #[test]
+    fn a_level_that_is_changed_holds_for_the_events_that_follow() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let config = LogConfig { format: LogFormat::Text, level: LogLevel::Info };
+        let (late, log) = subscriber(config, move || writer.clone());
+        // One place that says it: what is known of the place from before has to be forgotten.
+        let say = || debug!("a session's life");
+        tracing::subscriber::with_default(late, || {
+            say();
+            for (level, number) in [(LogLevel::Debug, 1), (LogLevel::Warn, 1), (LogLevel::Trace, 2)] {
+                log.threshold.set(level).unwrap();
+                say();
+                let written = String::from_utf8(lines.0.lock().clone()).unwrap();
+                assert_eq!(written.lines().count(), number, "{level:?}: {written}");
+                assert_eq!((log.threshold.level(), log.threshold.configured), (level, LogLevel::Info));
+            }
+        });
+        assert_eq!(
+            log.threshold.set(LogLevel::Info),
+            Err(ThresholdError::NotOurs),
+            "nobody writes it any more"
+        );
+        assert_eq!(Threshold::default().set(LogLevel::Debug), Err(ThresholdError::NotOurs));
     }
 }

@@ -19,7 +19,7 @@ pub use self::fleets::FleetError;
 pub use self::kerberos::KerberosStart;
 use super::admin::{self, AdminError, View};
 use super::config::{Config, ListenerConfig, NamedCluster, RouterConfig};
-use super::log::recent::Recent;
+use super::log::Log;
 use crate::metrics::Metrics;
 use crate::net::host::Resolver;
 use crate::net::listen::{AcceptCounts, Acceptor, BindError, ListenAddress, bind_for_clients};
@@ -90,11 +90,11 @@ impl Router {
     /// When an address cannot be listened on, a cluster's settings are invalid, or a file of TLS cannot be
     /// used; nothing is served then.
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        Self::start_on(config, &Workers::here(), Resolver::System, Recent::default())
+        Self::start_on(config, &Workers::here(), Resolver::System, Log::default())
     }
 
     /// Binds every address, then begins to serve: connections on `workers`, upkeep and the admin port in the
-    /// current runtime. `resolver` finds the addresses of coordinators, and operators see the `recent` events.
+    /// current runtime. `resolver` finds the addresses of coordinators, and operators see and change the `log`.
     ///
     /// # Errors
     /// When an address cannot be listened on, a cluster's settings are invalid, or a file of TLS cannot be
@@ -103,7 +103,7 @@ impl Router {
         config: &Config,
         workers: &Workers,
         resolver: Resolver,
-        recent: Recent,
+        log: Log,
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let kerberos = kerberos::start(config)?;
@@ -157,7 +157,7 @@ impl Router {
             fleets: fleets.clone(),
             listeners: shown,
             readings,
-            recent,
+            log,
             config: Arc::new(config.in_force()),
         };
         background.spawn(admin::serve(admin_listener, view, end.clone()));

@@ -6,6 +6,8 @@
 pub enum Verb {
     /// To the router itself.
     Router(OfRouter),
+    /// To one of its clusters.
+    Cluster(OfCluster),
     /// To one of its coordinators.
     Coordinator(OfCoordinator),
     /// To a session.
@@ -21,6 +23,17 @@ pub enum OfRouter {
     RotationIn,
     /// No new clients are wanted: load balancers are told so.
     RotationOut,
+    /// Its log has events from another level on.
+    LogLevel,
+}
+
+/// What can be done to a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfCluster {
+    /// Whatever would begin something waits; what is open goes on.
+    Pause,
+    /// It waits no longer.
+    Resume,
 }
 
 /// What can be done to a coordinator.
@@ -60,7 +73,9 @@ pub enum OfOperation {
 pub type Parameter = (&'static str, &'static str);
 
 const DEADLINE: Parameter = ("deadline", "a duration such as 30s, 10m or 1h");
+const FOR: Parameter = ("for", "a duration such as 30s, 10m or 1h");
 const WEIGHT: Parameter = ("weight", "a number from 1 to 1000");
+const LEVEL: Parameter = ("level", "error, warn, info, debug or trace");
 const TO: Parameter = ("to", "the name of a coordinator of the cluster");
 
 /// What a verb is called and how it is asked for.
@@ -78,9 +93,12 @@ const fn post(words: &'static str, path: &'static str, parameters: &'static [Par
 
 impl Verb {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Router(OfRouter::RotationIn),
         Self::Router(OfRouter::RotationOut),
+        Self::Router(OfRouter::LogLevel),
+        Self::Cluster(OfCluster::Pause),
+        Self::Cluster(OfCluster::Resume),
         Self::Coordinator(OfCoordinator::Drain),
         Self::Coordinator(OfCoordinator::Resume),
         Self::Coordinator(OfCoordinator::Eject),
@@ -100,6 +118,15 @@ impl Verb {
             }
             Self::Router(OfRouter::RotationOut) => {
                 Entry { words: "rotation out", method: "DELETE", path: ROTATION, parameters: &[] }
+            }
+            Self::Router(OfRouter::LogLevel) => {
+                Entry { words: "log-level", method: "PUT", path: "/api/v1/log-level", parameters: &[LEVEL] }
+            }
+            Self::Cluster(OfCluster::Pause) => {
+                post("pause-cluster", "/api/v1/clusters/{cluster}/pause", &[FOR])
+            }
+            Self::Cluster(OfCluster::Resume) => {
+                post("resume-cluster", "/api/v1/clusters/{cluster}/resume", &[])
             }
             Self::Coordinator(verb) => match verb {
                 OfCoordinator::Drain => {

@@ -53,6 +53,8 @@ descriptions! {
         "When the router's own ticket for a cluster with [cluster.kerberos] expires, in seconds since 1970; 0 until it has one. It is renewed when half its life is over";
     ACCEPT_WAITS = "counter" "accept_waits_total" []
         "Times that the router stopped accepting because max_connections were open";
+    CLUSTER_PAUSED = "gauge" "cluster_paused" ["cluster"]
+        "1 while an operator has the new sessions and statements of a cluster wait, else 0";
     SESSIONS = "counter" "sessions_total" ["cluster", "coordinator", "outcome"]
         "Attempts to open a session on a coordinator";
     SESSION_MOVES = "counter" "session_moves_total" ["cluster", "coordinator", "outcome"]
@@ -76,10 +78,10 @@ descriptions! {
     COORDINATOR_STATE = "gauge" "coordinator_state" ["cluster", "coordinator", "port", "state"]
         "1 for the current state of a port that is in use, 0 for its other states";
     QUEUE_WAITING = "gauge" "queue_waiting" ["cluster"]
-        "New sessions and calls that are waiting for room on a coordinator";
+        "New sessions and calls that are waiting for room on a coordinator, or until a paused cluster is resumed";
     QUEUE_WAITS = "counter" "queue_waits_total" ["cluster", "outcome"]
-        "Waits for room on a coordinator that have ended, of new sessions and calls";
-    QUEUE_WAIT_SECONDS = "counter" "queue_wait_seconds_total" ["cluster"] "Total seconds that new sessions and calls have waited for room";
+        "Waits of new sessions and calls that have ended, for room on a coordinator or for the end of a pause";
+    QUEUE_WAIT_SECONDS = "counter" "queue_wait_seconds_total" ["cluster"] "Total seconds that new sessions and calls have waited, for room or for the end of a pause";
     CALLS = "counter" "calls_total" ["method", "outcome"] "Calls that have ended";
     HANDLE_LOOKUPS = "counter" "handle_lookups_total" ["outcome"] "Handles missing from the session table that were looked for on the coordinators";
     BYTES = "counter" "bytes_total" ["direction"] "Bytes relayed between clients and coordinators";

@@ -86,6 +86,9 @@ labels! {
         /// All service threads of the coordinators were in use, and none became free within `queue_timeout`;
         /// or too many were waiting already.
         NoRoom = "no_room",
+        /// An operator had paused the cluster, and did not resume it within `queue_timeout`; or too many were
+        /// waiting already.
+        Paused = "paused",
         /// The session table is full.
         SessionTableFull = "session_table_full",
         /// The user (or, where nobody logs in, the client's address) has as many sessions as the session
@@ -235,11 +238,11 @@ labels! {
 }
 
 labels! {
-    /// How a wait for room on a coordinator ended.
+    /// How a wait for room on a coordinator, or for the end of a pause, ended.
     WaitOutcome {
-        /// There was room.
+        /// There was room, or the pause ended.
         Served = "served",
-        /// There was no room within `queue_timeout`.
+        /// There was no room, or the pause did not end, within `queue_timeout`.
         TimedOut = "timed_out",
         /// The client left.
         ClientGone = "client_gone",

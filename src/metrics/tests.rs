@@ -16,6 +16,7 @@ fn every_metric_is_exposed_under_its_documented_name_and_labels() {
     certificates.show_expiry([("b".to_owned(), 8)].into_iter());
     metrics.show_verified("impala", false);
     metrics.own_ticket_expires("impala").set(9);
+    metrics.cluster_paused("impala").set(1);
     let coordinator = metrics.coordinator("impala", &CoordinatorName("c1".into()));
     coordinator.dials.count(DialOutcome::Refused);
     coordinator.states.set(Service::Hs2, PortState::Suspect);

@@ -342,6 +342,43 @@ async function leavesTheRotation() {
   await says(page.locator(".pulse"), "in rotation");
 }
 
+async function changesTheLogLevel() {
+  await page.getByRole("link", { name: "Events" }).click();
+  const write = async (level) => {
+    await page.getByRole("button", { name: "Log level of this router" }).click();
+    await page.getByRole("dialog").getByLabel("Level").fill(level);
+    await confirm("Log level");
+  };
+  takeComplaints();
+  await write("loud");
+  await says(page.getByRole("dialog").getByRole("alert"), "level must be one of");
+  assert.equal(takeComplaints(/status of 400/), 1);
+  await page.keyboard.press("Escape");
+  await write("warn");
+  await says(page.getByRole("status"), "The log is written from warn on.");
+  await says(page.locator(".log"), /from warn on; the config has \w+\./);
+  await isAccessible("log level");
+  await page.getByRole("link", { name: "Fleet" }).click();
+}
+
+async function pausesTheCluster() {
+  await page.getByRole("button", { name: "Pause cluster test" }).click();
+  await confirm("Pause cluster");
+  await says(page.getByRole("status"), "New sessions and statements of test wait.");
+  await says(notice("test is paused"), "Nobody waits now.");
+  await ask("open a session in vain");
+  await says(notice("test is paused"), "1 client waits");
+  await isAccessible("paused cluster");
+  await notice("test is paused").getByRole("link").click();
+  await says(page.getByRole("table", { name: "waiting clients" }), "the end of a pause");
+  await page.getByRole("link", { name: "Fleet" }).click();
+  await page.getByRole("button", { name: "Resume cluster test" }).click();
+  await says(page.getByRole("dialog"), "with the 1 that wait now");
+  await confirm("Resume cluster");
+  await gone(notice("test is paused"));
+  await ask("the session opens and is closed");
+}
+
 async function showsTheListeners() {
   await page.getByRole("link", { name: "Listeners" }).click();
   const rows = page.getByRole("table", { name: "Listeners" }).getByRole("row");
@@ -353,11 +390,11 @@ async function showsTheListeners() {
 }
 
 async function stopsWhilePaused() {
-  await page.getByRole("button", { name: "Pause" }).click();
+  await page.getByRole("button", { name: "Pause", exact: true }).click();
   await says(page.locator(".pulse"), "paused");
   await ask("close the sessions");
   assert.match(await total("Sessions").innerText(), /^2/);
-  await page.getByRole("button", { name: "Pause" }).click();
+  await page.getByRole("button", { name: "Pause", exact: true }).click();
   await says(total("Sessions"), /^0/);
 }
 
@@ -416,6 +453,8 @@ try {
   await weighsByButton(busy);
   await actsOnSessionsByButton(busy);
   await leavesTheRotation();
+  await changesTheLogLevel();
+  await pausesTheCluster();
   await showsTheListeners();
   await stopsWhilePaused();
   await saysThatTheRouterIsGone();

@@ -11,6 +11,7 @@ use crate::support::router::TestRouter;
 mod drain;
 mod lists;
 mod orders;
+mod pause;
 mod score;
 mod slow;
 mod tls;

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use hs2router::control::config::Config;
-use hs2router::control::log::recent::Recent;
+use hs2router::control::log::Log;
 use hs2router::control::router::Router;
 use hs2router::net::host::Resolver;
 use hs2router::serve::threads::workers::Workers;
@@ -63,7 +63,7 @@ impl Pair {
         let router = {
             let _inside = runtime.enter();
             let config = Config::parse("test", &config).unwrap();
-            Router::start_on(&config, &workers, Resolver::System, Recent::default()).unwrap()
+            Router::start_on(&config, &workers, Resolver::System, Log::default()).unwrap()
         };
         Self { runtime, router, workers }
     }

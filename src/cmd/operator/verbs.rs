@@ -9,9 +9,10 @@ use super::coordinator::{find, path};
 use super::port::{Port, encoded};
 use super::wait::{self, Awaited, DRAINED, EJECTED, Style, Until, wait_until_done};
 use crate::cli::{
-    CancelArgs, CoordinatorArgs, DrainArgs, EjectArgs, Named, Place, RotationArgs, SessionArgs, WaitArgs,
-    WeightArgs,
+    CancelArgs, CoordinatorArgs, DrainArgs, EjectArgs, LogLevelArgs, Named, Place, RotationArgs, SessionArgs,
+    WaitArgs, WeightArgs,
 };
+use crate::control::config::Words as _;
 
 /// How often it is looked whether what was waited for has come.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -109,14 +110,24 @@ pub(super) fn await_all(
     awaited: Awaited,
     waiting: &WaitArgs,
 ) -> anyhow::Result<()> {
+    await_by(found, awaited, waiting, || find(port, named))
+}
+
+/// Waits until nothing awaited is left in what `look` returns. Progress goes to standard error.
+pub(super) fn await_by(
+    found: Value,
+    awaited: Awaited,
+    waiting: &WaitArgs,
+    look: impl Fn() -> anyhow::Result<Value>,
+) -> anyhow::Result<()> {
     let mut progress = io::stderr();
     let style = if progress.is_terminal() { Style::Bar } else { Style::Lines };
-    let look = || {
+    let look_again = || {
         std::thread::sleep(LOOK_INTERVAL);
-        find(port, named)
+        look()
     };
     let until = Until { awaited, timeout: waiting.timeout.map(|timeout| timeout.0) };
-    wait_until_done(found, &until, look, style, &mut progress)
+    wait_until_done(found, &until, look_again, style, &mut progress)
 }
 
 /// `hs2router close`
@@ -158,5 +169,26 @@ pub fn rotation(args: &RotationArgs, out: &mut impl Write) -> anyhow::Result<()>
     let status = if readyz == "ok" { 200 } else { 503 };
     let of = if place == "out" { " of" } else { "" };
     writeln!(out, "{place}{of} rotation: /readyz answers {status} {readyz}")?;
+    Ok(())
+}
+
+/// `hs2router log-level`
+///
+/// # Errors
+/// When the router does not answer or does not write its log itself, or `out` cannot be written to.
+pub fn log_level(args: &LogLevelArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let port = Port::of(&args.admin)?;
+    let now = match args.level {
+        None => port.get("/api/v1/log-level")?,
+        Some(level) => port.put(&format!("/api/v1/log-level?level={}", level.word()))?,
+    };
+    let text = |name: &str| now.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (level, configured) = (text("level"), text("configured"));
+    let from = if level == configured {
+        "as in the config".to_owned()
+    } else {
+        format!("in the config {configured}")
+    };
+    writeln!(out, "the log has events from {level} on ({from})")?;
     Ok(())
 }

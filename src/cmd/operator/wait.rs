@@ -1,4 +1,4 @@
-//! Waiting until nothing is left on a coordinator of what is to leave it.
+//! Waiting until nothing is left of what is to leave a coordinator, or to end in a cluster.
 
 use std::fmt;
 use std::io::Write;
@@ -24,12 +24,12 @@ pub enum Unfinished {
         /// What goes on nevertheless, in words.
         goes_on: &'static str,
     },
-    /// Somebody has undone what keeps new sessions away.
-    #[error("somebody has {0} the coordinator meanwhile")]
+    /// Somebody has undone what keeps new ones away.
+    #[error("somebody has {0} meanwhile")]
     Undone(&'static str),
 }
 
-/// What is waited for on a coordinator, and what must hold meanwhile.
+/// What is waited for on a coordinator or in a cluster, and what must hold meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Awaited {
     /// What is left of it, by what the API shows.
@@ -54,7 +54,7 @@ pub(super) const DRAINED: Awaited = Awaited {
     left,
     holds: |coordinator| coordinator.get("state").and_then(Value::as_str) == Some("drain"),
     goes_on: "the drain goes on",
-    undone: "resumed",
+    undone: "resumed the coordinator",
 };
 
 /// An operator has ejected it.
@@ -62,7 +62,7 @@ pub(super) const EJECTED: Awaited = Awaited {
     left,
     holds: |coordinator| coordinator.get("ejected_for").is_some_and(Value::is_number),
     goes_on: "it stays ejected",
-    undone: "restored",
+    undone: "restored the coordinator",
 };
 
 /// An operator has ordered its sessions to move.
@@ -70,7 +70,15 @@ pub(super) const MOVED: Awaited = Awaited {
     left: |coordinator| Left { moves: number(coordinator, "ordered_to_move"), ..Left::default() },
     holds: |_| true,
     goes_on: "they go on moving for a minute",
-    undone: "changed",
+    undone: "changed the coordinator",
+};
+
+/// An operator has paused its cluster: sessions may stay, but what is open in them is to end.
+pub(super) const PAUSED: Awaited = Awaited {
+    left: |cluster| Left { sessions: 0, ..left(cluster) },
+    holds: |cluster| cluster.get("paused_for").is_some_and(Value::is_number),
+    goes_on: "the cluster stays paused",
+    undone: "resumed the cluster",
 };
 
 /// How progress is shown.
@@ -82,7 +90,7 @@ pub(super) enum Style {
     Lines,
 }
 
-/// What is left on a coordinator.
+/// What is left on a coordinator, or in a cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Left {
     /// Those that are to move by order of an operator.
@@ -90,13 +98,15 @@ pub(super) struct Left {
     sessions: u64,
     open_operations: u64,
     opens_in_progress: u64,
+    /// What was begun and has not been answered.
+    under_way: u64,
 }
 
 fn number(coordinator: &Value, name: &str) -> u64 {
     coordinator.get(name).and_then(Value::as_u64).unwrap_or_default()
 }
 
-/// What is left on a coordinator, as the API shows it.
+/// What is left on a coordinator or in a cluster, as it is shown.
 pub(super) fn left(coordinator: &Value) -> Left {
     let count = |name: &str| number(coordinator, name);
     Left {
@@ -104,12 +114,13 @@ pub(super) fn left(coordinator: &Value) -> Left {
         sessions: count("sessions"),
         open_operations: count("open_operations"),
         opens_in_progress: count("opens_in_progress"),
+        under_way: count("under_way"),
     }
 }
 
 impl Left {
     fn total(self) -> u64 {
-        self.moves + self.sessions + self.open_operations + self.opens_in_progress
+        self.moves + self.sessions + self.open_operations + self.opens_in_progress + self.under_way
     }
 
     /// For people: "2 sessions, 1 open operation".
@@ -122,9 +133,10 @@ impl Left {
             count(self.sessions, "session", "sessions"),
             count(self.open_operations, "open operation", "open operations"),
             count(self.opens_in_progress, "open in progress", "opens in progress"),
+            count(self.under_way, "call under way", "calls under way"),
         ];
         let words = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
-        if words.is_empty() { "nothing is on it".to_owned() } else { words }
+        if words.is_empty() { "nothing is open there".to_owned() } else { words }
     }
 }
 
@@ -141,12 +153,12 @@ impl fmt::Display for Pins<'_> {
     }
 }
 
-/// Waits until nothing is left of what is awaited; `look` waits a moment and looks at the coordinator again.
+/// Waits until nothing is left of what is awaited; `look` waits a moment and looks again.
 ///
 /// # Errors
 /// [`Unfinished`], when the timeout is over or somebody has undone what was done; and what `look` fails with.
 pub(super) fn wait_until_done(
-    mut coordinator: Value,
+    mut found: Value,
     until: &Until,
     mut look: impl FnMut() -> anyhow::Result<Value>,
     style: Style,
@@ -155,14 +167,14 @@ pub(super) fn wait_until_done(
     let Until { awaited, timeout } = *until;
     let (began, mut most, mut shown) = (clock::now(), 1, String::new());
     loop {
-        let left = (awaited.left)(&coordinator);
+        let left = (awaited.left)(&found);
         most = most.max(left.total());
-        let line = format!("{}{}", left.as_words(), Pins(&coordinator));
+        let line = format!("{}{}", left.as_words(), Pins(&found));
         if line != shown && left.total() > 0 {
             show(out, style, cells(most - left.total(), most), &line)?;
             shown = line;
         }
-        if !(awaited.holds)(&coordinator) {
+        if !(awaited.holds)(&found) {
             return Err(ended(out, style, Unfinished::Undone(awaited.undone)));
         }
         if left.total() == 0 {
@@ -172,7 +184,7 @@ pub(super) fn wait_until_done(
             let (left, goes_on) = (left.as_words(), awaited.goes_on);
             return Err(ended(out, style, Unfinished::TimedOut { after, left, goes_on }));
         }
-        coordinator = look()?;
+        found = look()?;
     }
 }
 
@@ -259,6 +271,9 @@ mod tests {
         let (timed_out, _) = waited(vec![drained(2, None)], Some(Duration::ZERO), Style::Lines);
         assert!(timed_out.unwrap_err().to_string().contains("2 sessions; the drain goes on"));
         let (resumed, _) = waited(vec![drained(2, None), json!({"state": "active"})], None, Style::Lines);
-        assert!(matches!(resumed.unwrap_err().downcast_ref(), Some(Unfinished::Undone("resumed"))));
+        assert!(matches!(
+            resumed.unwrap_err().downcast_ref(),
+            Some(Unfinished::Undone("resumed the coordinator"))
+        ));
     }
 }

@@ -68,7 +68,7 @@ async fn operations(State(view): State<View>, query: RawQuery, turn: Arc<Semapho
 async fn events(State(view): State<View>, query: RawQuery, turn: Arc<Semaphore>) -> Response {
     match asked(query.0.as_deref(), false) {
         Err(bad) => refuse(&bad),
-        Ok((ask, _)) => look(turn, move || Events::of(&view.recent, &ask, clock::now())).await,
+        Ok((ask, _)) => look(turn, move || Events::of(&view.log.recent, &ask, clock::now())).await,
     }
 }
 

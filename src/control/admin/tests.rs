@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::control::log::recent::Recent;
+use crate::control::log::Log;
 use crate::metrics::{CloseCause, Metrics};
 use crate::net::host::Resolver;
 use crate::net::socket::SocketSettings;
@@ -40,9 +40,8 @@ fn admin() -> Admin {
     let network = Sockets { settings: sockets, resolver: Resolver::System };
     let shared = Arc::new(Shared::new(DATA_PATH, network, Arc::new(Metrics::new())));
     let (fleets, listeners) = (Vec::new(), Vec::new());
-    let (readings, recent, rotation, config) =
-        (Arc::default(), Recent::default(), Arc::default(), Arc::default());
-    let view = View { shared, rotation, fleets, listeners, readings, recent, config };
+    let (readings, log, rotation, config) = (Arc::default(), Log::default(), Arc::default(), Arc::default());
+    let view = View { shared, rotation, fleets, listeners, readings, log, config };
     let end = CancellationToken::new();
     let task = tokio::spawn(serve(listener, view.clone(), end.clone()));
     Admin { address, view, end, task }

@@ -1,4 +1,5 @@
-//! Listeners and clusters for operators: how each of them has TLS, and the state of its certificates.
+//! Listeners and clusters for operators: how each of them has TLS, the state of its certificates, and which
+//! clusters are paused.
 
 use std::time::{Instant, SystemTime};
 
@@ -39,6 +40,11 @@ async fn clusters(State(view): State<View>) -> Response {
     json(&view.fleets.iter().map(|fleet| look.cluster(fleet)).collect::<Vec<_>>())
 }
 
+/// One cluster, as in the list.
+pub(super) fn show_cluster(view: &View, fleet: &Fleet) -> Response {
+    json(&Look::new(view).cluster(fleet))
+}
+
 /// One listener in the answer.
 #[derive(Debug, Serialize)]
 struct ShownListener {
@@ -74,6 +80,14 @@ struct TlsOfListener {
 #[derive(Debug, Serialize)]
 struct ShownCluster {
     name: String,
+    /// Seconds since an operator paused it.
+    paused_for: Option<f64>,
+    /// Seconds until the pause ends by itself.
+    resumes_in: Option<f64>,
+    /// Clients that wait for the end of the pause.
+    waiting: usize,
+    /// What was begun and has not been answered.
+    under_way: usize,
     /// Only if it is reached with TLS.
     tls: Option<TlsOfCluster>,
 }
@@ -188,7 +202,16 @@ impl<'a> Look<'a> {
                 .map(|certificate| self.certificate(&certificate)),
             files: self.files(&Owner::Cluster(name.clone())),
         });
-        ShownCluster { name: name.to_string(), tls }
+        let span = fleet.pause.span();
+        let until = span.and_then(|span| span.until);
+        ShownCluster {
+            name: name.to_string(),
+            paused_for: span.map(|span| self.seconds_since(span.since)),
+            resumes_in: until.map(|until| until.saturating_duration_since(self.now).as_secs_f64()),
+            waiting: fleet.pause.waiting(),
+            under_way: fleet.pause.under_way(),
+            tls,
+        }
     }
 
     fn certificate(&self, certificate: &Certificate) -> ShownCertificate {
@@ -209,9 +232,12 @@ impl<'a> Look<'a> {
 
     fn files(&self, owner: &Owner) -> Option<Files> {
         let Reading { loaded, failure } = self.view.readings.of(owner)?;
-        let since = |then| self.now.saturating_duration_since(then).as_secs_f64();
-        let failure =
-            failure.map(|failure| ShownFailure { since: since(failure.at), reason: failure.reason });
-        Some(Files { since: since(loaded), failure })
+        let failure = failure
+            .map(|failure| ShownFailure { since: self.seconds_since(failure.at), reason: failure.reason });
+        Some(Files { since: self.seconds_since(loaded), failure })
+    }
+
+    fn seconds_since(&self, then: Instant) -> f64 {
+        self.now.saturating_duration_since(then).as_secs_f64()
     }
 }

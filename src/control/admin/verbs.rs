@@ -22,7 +22,7 @@ use self::query::Query;
 use self::target::{Names, Target};
 use super::guard;
 use super::json::json;
-use super::view::View;
+use super::view::{LogShown, View};
 use crate::clock;
 use crate::control::verbs::Verb;
 
@@ -32,7 +32,8 @@ pub(super) struct Asker(pub(super) SocketAddr);
 
 /// The routes of this module.
 pub(super) fn routes() -> Router<View> {
-    let mut routes = Router::new().route("/api/v1/rotation", get(rotation));
+    let mut routes = Router::new();
+    routes = routes.route("/api/v1/rotation", get(rotation)).route("/api/v1/log-level", get(log_level));
     for verb in Verb::ALL {
         let (_, path) = verb.path();
         routes = routes.route(path, asked_by(verb));
@@ -118,6 +119,10 @@ fn note(verb: Verb, asked: &Asked, done: Result<&(Response, Target), &NotDone>) 
         outcome = %done.err().map_or_else(|| "done".to_owned(), ToString::to_string),
         "asked by an operator"
     );
+}
+
+async fn log_level(State(view): State<View>) -> Response {
+    json(&LogShown::of(&view.log))
 }
 
 async fn rotation(State(view): State<View>) -> Response {

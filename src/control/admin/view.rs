@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde::Serialize;
 use toml::Table;
 
 #[cfg(doc)]
 use crate::control::config::Config;
-use crate::control::log::recent::Recent;
+use crate::control::config::Words as _;
+use crate::control::log::Log;
 use crate::control::rotation::Rotation;
 use crate::control::view::Readiness;
 use crate::net::tls::server::Settings;
@@ -30,8 +32,8 @@ pub struct View {
     pub listeners: Vec<Listener>,
     /// What came of reading the files of certificates.
     pub readings: Arc<Readings>,
-    /// What happened last.
-    pub recent: Recent,
+    /// What happened last, and from which level on it is written.
+    pub log: Log,
     /// What the router was started with, as [`Config::in_force`] has it.
     pub config: Arc<Table>,
 }
@@ -40,6 +42,22 @@ impl View {
     /// Whether load balancers are to send new clients.
     pub(super) fn readiness(&self, now: Instant) -> Readiness {
         Readiness::of(&self.rotation, self.shared.draining.is_cancelled(), now)
+    }
+}
+
+/// The log's level, as it is shown.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct LogShown {
+    /// From which level on events are written.
+    level: &'static str,
+    /// The level in the config.
+    configured: &'static str,
+}
+
+impl LogShown {
+    pub(super) fn of(log: &Log) -> Self {
+        let Log { threshold, .. } = log;
+        Self { level: threshold.level().word(), configured: threshold.configured.word() }
     }
 }
 

@@ -155,9 +155,11 @@ section! {
         /// NAT is in front and `proxy_protocol_from` does not tell them apart.
         address_share: f64 = default(0.75),
         /// How long a new session may wait for a coordinator with room, and a call for a connection to its
-        /// coordinator; after that the client gets an error. More than 0.
+        /// coordinator; after that the client gets an error. Before that, what would begin something in a paused
+        /// cluster may wait as long again, or for as long as the pause is to last. More than 0.
         queue_timeout: TimeSpan = default("60s"),
-        /// How many new sessions may wait, and how many calls for each coordinator's port; 0 to 1000000.
+        /// How many new sessions may wait, and how many calls for each coordinator's port; in a paused cluster, how
+        /// many of both for each service. 0 to 1000000.
         /// Users take turns; before a login is accepted, addresses do. When the queue is full, a newcomer
         /// displaces the newest entry of the user or address that has the most in it.
         queue_length: u64 = default(10000),

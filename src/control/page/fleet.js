@@ -44,6 +44,18 @@ function Unverified({ clusters, coordinators }) {
   <//>`;
 }
 
+function Paused({ cluster, elapsed }) {
+  const { name, paused_for, resumes_in, waiting } = cluster;
+  if (paused_for === null) return "";
+  return html`<${Notice} tone="warn" title="${name} is paused">
+    <p>
+      New sessions and statements wait: an operator has paused the cluster <${Ago} seconds=${paused_for + elapsed} />.
+      ${resumes_in === null ? "" : ` It is resumed in ${span(Math.max(0, resumes_in - elapsed))}.`}
+      ${waiting === 0 ? " Nobody waits now." : html` <a href="#/waiting?filter=resume">${count(waiting, "client waits", "clients wait")}</a>.`}
+    </p>
+  <//>`;
+}
+
 function Totals({ coordinators }) {
   const healthy = coordinators.filter((one) => standing(one)[0].tone === "good").length;
   const links = coordinators.map(linksOf);
@@ -181,6 +193,7 @@ function Cluster({ cluster, coordinators, elapsed, page }) {
     <header>
       <h2 id=${id}>${cluster.name} <span class="dim">${count(coordinators.length, "coordinator")}</span></h2>
       <${TlsOf} tls=${cluster.tls} elapsed=${elapsed} />
+      ${buttons([cluster.paused_for === null ? "pause-cluster" : "resume-cluster"], cluster, cluster.name, page)}
     </header>
     ${coordinators.length === 0
       ? html`<p class="empty">This cluster has no coordinator. Name some under <code>coordinators</code> in its <code>[[cluster]]</code>.</p>`
@@ -200,6 +213,7 @@ export function Fleet({ figures, elapsed, page }) {
   const { coordinators, clusters } = figures;
   return html`<h1 class="hidden">Fleet</h1>
     <${Unverified} clusters=${clusters} coordinators=${coordinators} />
+    ${clusters.map((cluster) => html`<${Paused} key=${cluster.name} cluster=${cluster} elapsed=${elapsed} />`)}
     <${Totals} coordinators=${coordinators} />
     ${clusters.map((cluster) => {
       const own = coordinators.filter((one) => one.cluster === cluster.name);

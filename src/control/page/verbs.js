@@ -32,6 +32,40 @@ export const VERBS = {
       <p>Clients that are here go on, and those that come nevertheless are served.</p>`,
     done: () => "This router is out of rotation.",
   },
+  "log-level": {
+    title: "Log level",
+    method: "PUT",
+    path: () => "log-level",
+    about: () => "Change the level of the log?",
+    tells: ({ level, configured }) => html`<p>
+      Now the log is written from <code>${level}</code> on. Events are shown here from <code>info</code> on, whatever is written. When
+      the router ends, the config file's <code>${configured}</code> holds again.
+    </p>`,
+    fields: [{ name: "level", title: "Level", placeholder: "info", note: "One of error, warn, info, debug and trace." }],
+    done: ({ level }) => `The log is written from ${level} on.`,
+  },
+  "pause-cluster": {
+    title: "Pause cluster",
+    path: ({ name }) => below("clusters", name, "pause"),
+    about: ({ name }) => `Pause ${name}?`,
+    tells: () => html`<p>
+        New sessions and statements wait until the cluster is resumed. What is open goes on, so that it can end.
+      </p>`,
+    fields: [{
+      name: "for",
+      title: "Resume by itself after",
+      placeholder: "15m",
+      note: html`Without it, somebody has to resume the cluster, and each waits for <code>queue_timeout</code> at most.`,
+    }],
+    done: ({ name }) => `New sessions and statements of ${name} wait.`,
+  },
+  "resume-cluster": {
+    title: "Resume cluster",
+    path: ({ name }) => below("clusters", name, "resume"),
+    about: ({ name }) => `Resume ${name}?`,
+    tells: ({ waiting }) => html`<p>New sessions and statements go on${waiting > 0 ? `, with the ${number(waiting)} that wait now` : ""}.</p>`,
+    done: ({ name }) => `${name} takes new sessions and statements.`,
+  },
   "drain": {
     title: "Drain",
     path: ofCoordinator("drain"),

@@ -1,4 +1,4 @@
-// Who waits for room, and in which place.
+// Who waits for room or for the end of a pause, and in which place.
 import { html } from "/page/html.js";
 import { userColumn } from "/page/parts.js";
 import { Rows, ask, choice } from "/page/rows.js";
@@ -10,6 +10,7 @@ const chosenBy = (params) => choice(params, "-age");
 export const asks = (params) => ({ waiting: ask("waiting", chosenBy(params), []) });
 
 const WANTS = {
+  resume: "the end of a pause",
   connection: "a connection, to any coordinator",
   session: "a session, on any coordinator",
   call: "its turn there",

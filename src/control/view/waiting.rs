@@ -1,4 +1,4 @@
-//! Who waits for room, in all clusters.
+//! Who waits for room, or until a cluster is resumed, in all clusters.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -65,6 +65,7 @@ impl WaitingRow {
     fn new(fleet: &Fleet, line: &SeenLine, waiter: &SeenWaiter, place: usize, now: Instant) -> Self {
         let user = User::of(&waiter.access);
         let (waits_for, coordinator) = match &line.waits_for {
+            WaitsFor::Resume => ("resume", None),
             WaitsFor::Anywhere if waiter.access.identity == Identity::Unread => ("connection", None),
             WaitsFor::Anywhere => ("session", None),
             WaitsFor::Call(coordinator) => ("call", Some(coordinator)),

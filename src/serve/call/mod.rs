@@ -22,6 +22,7 @@ pub(crate) mod open_beeswax;
 pub(crate) mod open_on;
 pub(crate) mod outcome;
 pub(crate) mod own_cookie;
+mod paused;
 pub(crate) mod refuse;
 pub(crate) mod restarted;
 pub(crate) mod serve;

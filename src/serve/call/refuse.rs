@@ -12,6 +12,7 @@ use crate::metrics::CallOutcome;
 use crate::net::stream::Stream;
 use crate::serve::call::braking;
 use crate::serve::call::conn::Conn;
+use crate::serve::fleet::pause::StillPaused;
 use crate::serve::link::no_link::NoLink;
 use crate::serve::message::coding::Form;
 use crate::serve::message::end::End;
@@ -71,6 +72,12 @@ impl NoAnswer {
              is not known"
         );
         Self { sql_state: SqlState::Lost, message }
+    }
+
+    /// An operator has paused the cluster, and the call has waited long enough.
+    pub(crate) fn paused(conn: ConnId, cluster: &str, cause: StillPaused) -> Self {
+        let message = format!("hs2router ({conn}): cluster {cluster} begins nothing now: {cause}");
+        Self { sql_state: SqlState::Refused, message }
     }
 
     /// No coordinator takes a new session.

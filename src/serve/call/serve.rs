@@ -15,10 +15,11 @@ use crate::net::stream::Stream;
 use crate::serve::call::conn::Conn;
 use crate::serve::call::delegation::NotAllowed;
 use crate::serve::call::locate::Located;
+use crate::serve::call::paused::Waited;
 use crate::serve::call::refuse::{self, NoAnswer};
 use crate::serve::call::{
     delegation, expired, forward, keepalive, leaving, leftovers, locate, moving, negotiate, open,
-    open_beeswax, own_cookie,
+    open_beeswax, own_cookie, paused,
 };
 use crate::serve::fleet::entrance::Delegation;
 use crate::serve::message::end::{BadInput, End};
@@ -168,6 +169,17 @@ enum Planned {
 }
 
 async fn carry_out<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Result<CallOutcome, End> {
+    let mut under_way = None;
+    if request.method().role.begins_something() {
+        under_way = conn.fleet.pause.enter();
+        // Before its session is held: a pause may be long.
+        if under_way.is_none() {
+            match Box::pin(paused::until_resumed(conn, request)).await? {
+                Waited::Goes(entered) => under_way = Some(entered),
+                Waited::Refused(outcome) => return Ok(outcome),
+            }
+        }
+    }
     let plan = match plan(conn, request).await? {
         Planned::Goes(plan) => plan,
         Planned::Answered(outcome) => return Ok(outcome),
@@ -185,6 +197,7 @@ async fn carry_out<S: Stream>(conn: &mut Conn<S>, request: &mut Request) -> Resu
             None => Box::pin(forward::forward_from_removed(conn, request, coordinator, service)).await,
         },
     }?;
+    drop(under_way);
     if outcome == CallOutcome::Reply
         && let Some(leftovers) = leftovers
     {

@@ -2,6 +2,7 @@
 //! finished: those that the router does not understand, and those that it can only read along
 //! ([`super::observe`]).
 
+use std::future;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::serve::client::observe::{Observed, Observer};
 use crate::serve::client::{Connection, note_depth};
 use crate::serve::fleet::candidates::{Candidate, Candidates, ClientGone, Seeker};
 use crate::serve::fleet::entrance::Entrance;
+use crate::serve::fleet::pause::Newcomer;
 use crate::serve::link::slot::{Grant, Slot};
 use crate::serve::link::unanswered::{BrokenOff, Patience, Unanswered};
 use crate::serve::message::client::Client;
@@ -302,10 +304,16 @@ async fn dial_best<S: Stream>(
     client: &Client<S>,
 ) -> Result<Dialed<S>, Option<Refused>> {
     let fleet = &entrance.fleet;
-    let deadline = clock::now() + fleet.room.queue_timeout;
     let (holder, kind) = (Holder::of(&Access::UNREAD, client.address), Kind::New);
     let turn = Turn::of(holder);
+    let mut candidates = Candidates::default();
+    let newcomer = Newcomer { service, holder, client: client.address, turn: turn.clone() };
+    let resumed = candidates.await_resume(fleet, newcomer, client.stream.closed()).await;
+    let Some(_under_way) = resumed.map_err(|ClientGone| None)? else {
+        return Err(Some(Refused { service, candidates }));
+    };
     let source = fleet.stick.of(client.address);
+    let deadline = clock::now() + fleet.room.queue_timeout;
     let seeker = Seeker {
         fleet,
         service,
@@ -318,7 +326,6 @@ async fn dial_best<S: Stream>(
         demand: None,
         deadline,
     };
-    let mut candidates = Candidates::default();
     loop {
         let next = candidates.next(&seeker, client.stream.closed()).await.map_err(|ClientGone| None)?;
         let Some(Candidate { opening, grant: Some(Grant::Slot(slot)) }) = next else {
@@ -344,13 +351,15 @@ pub(super) async fn dial_parked<S: Stream>(
     client: ClientAddress,
 ) -> Option<(Dialed<S>, OwnedSemaphorePermit)> {
     let (fleet, service) = (&entrance.fleet, entrance.service);
+    // If there is no room, no coordinator is listened to: that is not worth a slot.
+    let holder = Holder::of(&Access::UNREAD, client);
+    let newcomer = Newcomer { service, holder, client, turn: Turn::of(holder) };
+    let _under_way = fleet.pause.pass(newcomer, future::pending()).await.ok()?;
     // The pick is not counted while it waits for its turn: a thousand silent clients are no load.
     let picked = fleet.pick(&Wanted::anywhere_but(&[], service)).ok()?;
     let coordinator = Arc::clone(picked.coordinator());
     drop(picked);
     let permit = Arc::clone(&fleet.port(&coordinator, service)?.parked).acquire_owned().await.ok()?;
-    // If there is no room, no coordinator is listened to: that is not worth a slot.
-    let holder = Holder::of(&Access::UNREAD, client);
     let grant = fleet.port(&coordinator, service)?.claim(holder, Purpose::Work, Kind::New);
     let Some(Grant::Slot(slot)) = grant else { return None };
     let opening = coordinator.begin_open();

@@ -22,6 +22,7 @@ use crate::serve::call::links::Links;
 use crate::serve::client::passage::{Passage, To};
 use crate::serve::client::{Connection, Stage, observe, tickets};
 use crate::serve::fleet::candidates::{Candidate, Candidates, ClientGone, Seeker};
+use crate::serve::fleet::pause::Newcomer;
 use crate::serve::link::Link;
 use crate::serve::link::no_link::NoLink;
 use crate::serve::link::slot::Grant;
@@ -174,13 +175,20 @@ async fn first_link<S: Stream>(
     let (fleet, shared) = (&connection.entrance.fleet, &connection.shared);
     let mut candidates = Candidates::default();
     let access = links.access().clone();
+    let client = connection.client.address;
+    // The user name is only a claim until a coordinator has accepted it.
+    let (holder, turn) = (Holder { access: &access, unproven: Some(client) }, Turn::Address(client));
+    let newcomer = Newcomer { service, holder, client, turn: turn.clone() };
+    let resumed = candidates.await_resume(fleet, newcomer, connection.client.stream.closed()).await;
+    let Some(_under_way) = resumed.map_err(|ClientGone| Refused::left())? else {
+        return Err(nobody_took(&candidates, service, connection));
+    };
     let seeker = Seeker {
         fleet,
         service,
-        // The user name is only a claim until a coordinator has accepted it.
-        holder: Holder { access: &access, unproven: Some(connection.client.address) },
-        client: connection.client.address,
-        turn: Turn::Address(connection.client.address),
+        holder,
+        client,
+        turn,
         kind: Kind::New,
         has_own: &|_| false,
         source: None,
@@ -209,6 +217,12 @@ async fn first_link<S: Stream>(
             Err(no_link) => candidates.note_failed(&coordinator, no_link),
         }
     }
+    Err(nobody_took(&candidates, service, connection))
+}
+
+/// Counts and logs a login that no coordinator was shown.
+fn nobody_took<S: Stream>(candidates: &Candidates, service: Service, connection: &Connection<S>) -> Refused {
+    let (fleet, shared) = (&connection.entrance.fleet, &connection.shared);
     let refusal = candidates.refusal();
     shared.metrics.connections_refused.count(refusal);
     let text = candidates.tell(&fleet.cluster, service);
@@ -217,7 +231,7 @@ async fn first_link<S: Stream>(
     }
     let text = format!("hs2router ({}): {text}", connection.conn).into_bytes();
     let in_vain = refusal == RefusalCause::Unreachable;
-    Err(Refused { status: Status::Error, text, end: End::NoCoordinator, in_vain })
+    Refused { status: Status::Error, text, end: End::NoCoordinator, in_vain }
 }
 
 async fn tell<S: Stream>(

@@ -18,9 +18,10 @@ use crate::metrics::RefusalCause;
 use crate::net::stream::Stream;
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::member::Member;
+use crate::serve::fleet::pause::{Newcomer, NotPassed, StillPaused, UnderWay};
 use crate::serve::link::session_queue::Waiter;
 use crate::serve::link::slot::Grant;
-use crate::serve::link::waiting::{Line, NoRoom, NotCalled, Waiting};
+use crate::serve::link::waiting::{NoRoom, NotCalled, Waiting};
 
 /// How often a pick is repeated when other clients have filled the coordinator in the meantime.
 const PICKS: usize = 3;
@@ -58,12 +59,35 @@ pub(crate) struct Candidates {
     failed: usize,
     /// Why the search did not wait for the others any longer.
     no_room: Option<NoRoom>,
+    /// Why the search did not begin.
+    still_paused: Option<StillPaused>,
 }
 
 impl Candidates {
     /// Begins a search that skips the `avoided` coordinators.
     pub(crate) fn besides(avoided: Vec<CoordinatorId>) -> Self {
         Self { tried: avoided, ..Self::default() }
+    }
+
+    /// Waits while the cluster is paused; `None`: it still is when the client has waited long enough, and the search
+    /// is over before it began.
+    ///
+    /// # Errors
+    /// [`ClientGone`] when `gone` is ready during the wait.
+    pub(crate) async fn await_resume<S: Stream>(
+        &mut self,
+        fleet: &Fleet<S>,
+        newcomer: Newcomer<'_>,
+        gone: impl Future<Output = ()>,
+    ) -> Result<Option<UnderWay>, ClientGone> {
+        match fleet.pause.pass(newcomer, gone).await {
+            Ok(under_way) => Ok(Some(under_way)),
+            Err(NotPassed::ClientGone) => Err(ClientGone),
+            Err(NotPassed::StillPaused(still_paused)) => {
+                self.still_paused = Some(still_paused);
+                Ok(None)
+            }
+        }
     }
 
     /// Whether no coordinator was tried or skipped.
@@ -124,6 +148,7 @@ impl Candidates {
     /// The cause under which it counts if no coordinator took it.
     pub(crate) fn refusal(&self) -> RefusalCause {
         match self.no_room {
+            _ if self.still_paused.is_some() => RefusalCause::Paused,
             Some(_) => RefusalCause::NoRoom,
             None if self.tried.is_empty() => RefusalCause::NoCoordinator,
             None => RefusalCause::Unreachable,
@@ -136,8 +161,8 @@ impl Candidates {
         let name = &cluster.name;
         let who = match self.failed {
             0 => {
-                let cause = match full {
-                    Some(full) => full,
+                let cause = match full.or_else(|| Some(self.still_paused?.to_string())) {
+                    Some(cause) => cause,
                     None if cluster.serves(service) => cluster.why_nobody().to_owned(),
                     None => format!("none of them has a port for {service}"),
                 };
@@ -255,8 +280,7 @@ impl<S: Stream> Seeker<'_, S> {
             called,
         };
         let ticket = session_queue.join(&self.turn, waiter).inspect_err(|_| session_queue.note_full())?;
-        let line = Line::Sessions(Arc::clone(session_queue));
-        let waiting = Waiting::new(session_queue, call, line, self.turn.clone(), ticket);
+        let waiting = Waiting::new(session_queue, call, &**session_queue, self.turn.clone(), ticket);
         self.fleet.serve_waiters(self.service);
         self.fleet.make_room(self.service);
         let called = waiting.called(self.deadline, gone).await;
@@ -265,6 +289,7 @@ impl<S: Stream> Seeker<'_, S> {
             let would_do = !tried.contains(&member.coordinator.id) && port.takes_sessions();
             would_do && port.has_room_for_others(self.holder, self.kind)
         };
+        let called = called.map(Grant::rehome_here);
         called.map_err(|not_called| not_called.unless(|| self.fleet.members().iter().any(refuses)))
     }
 }

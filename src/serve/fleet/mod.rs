@@ -10,6 +10,7 @@ pub(crate) mod lookups;
 pub(crate) mod member;
 pub(crate) mod moves;
 pub(crate) mod own_calls;
+pub(crate) mod pause;
 pub(crate) mod sessions_page;
 pub mod tickets;
 pub(crate) mod verdicts;
@@ -39,6 +40,7 @@ use crate::serve::fleet::keyring::Keyring;
 use crate::serve::fleet::lookups::Lookups;
 use crate::serve::fleet::member::{Common, Member};
 use crate::serve::fleet::moves::Moves;
+use crate::serve::fleet::pause::Pause;
 use crate::serve::fleet::verdicts::Verdicts;
 use crate::serve::link::login::Login;
 use crate::serve::link::port::Port;
@@ -66,6 +68,8 @@ pub struct Fleet<S: Stream = TcpStream> {
     pub room: RoomSettings,
     /// Metrics of the queues.
     pub queue: QueueMetrics,
+    /// Whether operators have paused the cluster.
+    pub(crate) pause: Pause,
     /// What is kept for each coordinator, by its id.
     pub(crate) members: Roster<Member<S>>,
     common: Common<S>,
@@ -99,6 +103,7 @@ impl<S: Stream> Fleet<S> {
         let own = kerberos.map(|plan| Login::Router(Arc::new(RouterLogin::new(plan))));
         let queue = metrics.queue(&cluster.name);
         let session_queues = PerService::new(|_| Arc::new(SessionQueue::new(&room, queue.clone())));
+        let pause = Pause::new(&room, &queue, metrics.cluster_paused(&cluster.name));
         let common = Common { flavor: cluster.flavor, room, tls, session_queues };
         let (lookups, moves) = (Lookups::new(&chance), Moves::new(cluster.flavor, moving));
         let fleet = Self {
@@ -108,6 +113,7 @@ impl<S: Stream> Fleet<S> {
             chance,
             room,
             queue,
+            pause,
             members: Roster::default(),
             common,
             lookups,

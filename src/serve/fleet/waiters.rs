@@ -1,4 +1,4 @@
-//! Who waits for room in a fleet, for operators to see.
+//! Who waits in a fleet, for operators to see.
 
 use std::sync::Arc;
 
@@ -11,6 +11,8 @@ pub(crate) use crate::serve::link::session_queue::SeenWaiter;
 /// What somebody waits for.
 #[derive(Clone, Debug)]
 pub(crate) enum WaitsFor {
+    /// That an operator resumes the cluster.
+    Resume,
     /// Room for a new session or connection on any coordinator.
     Anywhere,
     /// A link to the coordinator where the call belongs.
@@ -32,6 +34,8 @@ impl<S: Stream> Fleet<S> {
     pub(crate) fn seen_waiting(&self) -> Vec<SeenLine> {
         let mut lines = Vec::new();
         for service in Service::ALL {
+            let waiters = self.pause.seen(service);
+            lines.push(SeenLine { waits_for: WaitsFor::Resume, service, waiters });
             let waiters = self.session_queue(service).seen();
             lines.push(SeenLine { waits_for: WaitsFor::Anywhere, service, waiters });
             for member in self.members().iter() {

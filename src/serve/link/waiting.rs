@@ -1,5 +1,5 @@
-//! Waits for a link to a port. Identities take turns, or addresses where the client has not proven who it is.
-//! The wait ends after `queue_timeout`, or when the client is gone.
+//! Waits in a queue, and for a link to a port. Identities take turns, or addresses where the client has not
+//! proven who it is. The wait ends after `queue_timeout`, or when the client is gone.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use tokio::time::sleep_until;
 use crate::clock;
 use crate::cluster::room::{Kind, Purpose};
 use crate::cluster::turns::{QueueFull, Ticket, Turn};
-use crate::metrics::{Held, WaitOutcome};
+use crate::metrics::{Held, QueueMetrics, WaitOutcome};
 use crate::net::stream::Stream;
 use crate::serve::link::port::{Claimant, Port};
 use crate::serve::link::session_queue::SessionQueue;
@@ -37,10 +37,10 @@ pub(crate) enum NoRoom {
     Silent(#[from] Silent),
 }
 
-/// Why a wait for a link ended without one.
+/// Why a wait ended without what was waited for.
 #[derive(Debug)]
 pub(crate) enum NotCalled {
-    /// No link could be had.
+    /// It could not be had.
     NoRoom(NoRoom),
     /// The client has gone.
     ClientGone,
@@ -64,19 +64,34 @@ impl From<QueueFull> for NotCalled {
     }
 }
 
-/// The queue in which a client waits.
-pub(crate) enum Line<S: Stream> {
-    /// Any coordinator of the cluster will do.
-    Sessions(Arc<SessionQueue<Grant<S>>>),
-    /// Only this port will do.
-    Port(Arc<Port<S>>, Purpose),
+/// A queue that a client can leave.
+pub(crate) trait Line {
+    /// Takes the client out.
+    fn leave(&self, turn: &Turn, ticket: Ticket);
 }
 
-/// A client that waits. It leaves the queue when this is dropped.
-pub(crate) struct Waiting<'a, S: Stream> {
-    session_queue: &'a SessionQueue<Grant<S>>,
-    call: oneshot::Receiver<Grant<S>>,
-    line: Line<S>,
+impl<G> Line for &SessionQueue<G> {
+    fn leave(&self, turn: &Turn, ticket: Ticket) {
+        SessionQueue::leave(self, turn, ticket);
+    }
+}
+
+/// The calls that only this port can serve.
+struct AtPort<'a, S: Stream>(&'a Port<S>, Purpose);
+
+impl<S: Stream> Line for AtPort<'_, S> {
+    fn leave(&self, turn: &Turn, ticket: Ticket) {
+        self.0.leave(turn, self.1, ticket);
+    }
+}
+
+/// A client that waits for a `G`. It leaves the queue when this is dropped.
+pub(crate) struct Waiting<'a, G, L: Line> {
+    timeout: Duration,
+    length: usize,
+    metrics: &'a QueueMetrics,
+    call: oneshot::Receiver<G>,
+    line: L,
     turn: Turn,
     ticket: Ticket,
     since: Instant,
@@ -84,28 +99,31 @@ pub(crate) struct Waiting<'a, S: Stream> {
     _counted: Held,
 }
 
-impl<'a, S: Stream> Waiting<'a, S> {
-    pub(crate) fn new(
-        session_queue: &'a SessionQueue<Grant<S>>,
-        call: oneshot::Receiver<Grant<S>>,
-        line: Line<S>,
+impl<'a, G, L: Line> Waiting<'a, G, L> {
+    /// Its place is in `line`, which is bounded and counted like this queue.
+    pub(crate) fn new<Q>(
+        queue: &'a SessionQueue<Q>,
+        call: oneshot::Receiver<G>,
+        line: L,
         turn: Turn,
         ticket: Ticket,
     ) -> Self {
-        let (outcome, since) = (WaitOutcome::ClientGone, clock::now());
+        let SessionQueue { timeout, length, metrics, .. } = queue;
         Self {
-            session_queue,
+            timeout: *timeout,
+            length: *length,
+            metrics,
             call,
             line,
             turn,
             ticket,
-            since,
-            outcome,
-            _counted: Held::one_of(&session_queue.metrics.waiting),
+            since: clock::now(),
+            outcome: WaitOutcome::ClientGone,
+            _counted: Held::one_of(&metrics.waiting),
         }
     }
 
-    /// Waits for a grant until `deadline`, or until `gone` is ready.
+    /// Waits until it is served, until `deadline`, or until `gone` is ready.
     ///
     /// # Errors
     /// [`NotCalled::NoRoom`] at the deadline, or when the waiter has to give way to another;
@@ -114,35 +132,31 @@ impl<'a, S: Stream> Waiting<'a, S> {
         mut self,
         deadline: Instant,
         gone: impl Future<Output = ()>,
-    ) -> Result<Grant<S>, NotCalled> {
+    ) -> Result<G, NotCalled> {
         tokio::select! {
             biased;
             grant = &mut self.call => {
                 let Ok(grant) = grant else {
                     self.outcome = WaitOutcome::QueueFull;
-                    let length = self.session_queue.length;
-                    return Err(QueueFull { length }.into());
+                    return Err(QueueFull { length: self.length }.into());
                 };
                 self.outcome = WaitOutcome::Served;
-                return Ok(grant.rehome_here());
+                return Ok(grant);
             }
             () = gone => return Err(NotCalled::ClientGone),
             () = sleep_until(deadline.into()) => {}
         }
         self.outcome = WaitOutcome::TimedOut;
-        Err(NotCalled::NoRoom(NoRoom::TimedOut(self.session_queue.timeout)))
+        Err(NotCalled::NoRoom(NoRoom::TimedOut(self.timeout)))
     }
 }
 
-impl<S: Stream> Drop for Waiting<'_, S> {
+impl<G, L: Line> Drop for Waiting<'_, G, L> {
     fn drop(&mut self) {
-        match &self.line {
-            Line::Sessions(session_queue) => session_queue.leave(&self.turn, self.ticket),
-            Line::Port(port, purpose) => port.leave(&self.turn, *purpose, self.ticket),
-        }
-        self.session_queue.metrics.waits.count(self.outcome);
+        self.line.leave(&self.turn, self.ticket);
+        self.metrics.waits.count(self.outcome);
         let waited = clock::now().saturating_duration_since(self.since);
-        self.session_queue.metrics.seconds.inc_by(waited.as_secs_f64());
+        self.metrics.seconds.inc_by(waited.as_secs_f64());
     }
 }
 
@@ -161,10 +175,11 @@ pub(crate) async fn link<S: Stream>(
         Ok(grant) => Ok(grant),
         Err((ticket, call)) => {
             let Claimant { holder, turn, purpose, .. } = claimant;
-            let line = Line::Port(Arc::clone(port), purpose);
-            let waiting = Waiting::new(&port.session_queue, call, line, turn, ticket);
+            let waiting = Waiting::new(&port.session_queue, call, AtPort(port, purpose), turn, ticket);
             let called = waiting.called(clock::now() + port.session_queue.timeout, gone).await;
-            called.map_err(|not_called| not_called.unless(|| port.has_room_for_others(holder, Kind::Any)))
+            called
+                .map(Grant::rehome_here)
+                .map_err(|not_called| not_called.unless(|| port.has_room_for_others(holder, Kind::Any)))
         }
     }
 }

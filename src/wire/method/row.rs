@@ -111,6 +111,13 @@ impl Retry {
     ];
 }
 
+impl Role {
+    /// Whether it begins something that stays open: a session or an operation.
+    pub const fn begins_something(self) -> bool {
+        matches!(self, Self::OpenSession | Self::Statement | Self::Metadata)
+    }
+}
+
 impl Method {
     /// A row with the usual values in all other columns.
     pub(in crate::wire) const fn new(name: &'static str, service: Owner, role: Role, retry: Retry) -> Self {
@@ -121,7 +128,7 @@ impl Method {
             retry,
             request: &[],
             reply: &[],
-            is_new_work: matches!(role, Role::OpenSession | Role::Statement | Role::Metadata),
+            is_new_work: role.begins_something(),
             proves_session: true,
             has_known_containers: !matches!(role, Role::Unknown),
             place: None,

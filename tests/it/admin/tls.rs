@@ -121,7 +121,7 @@ fn that_changed_files_cannot_be_used_is_shown_with_the_reason_until_they_can() {
     fs::rename(good, &pair.key).unwrap();
     assert!(eventually(|| files()["failure"].is_null()));
     let since = files()["since"].as_f64().unwrap();
-    assert!(since < mended.elapsed().as_secs_f64(), "they were loaded again: {since}");
+    assert!(since < (clock::now() - mended).as_secs_f64(), "they were loaded again: {since}");
 }
 
 #[test]
@@ -141,8 +141,8 @@ fn a_cluster_shows_what_it_trusts_and_the_certificate_that_it_has_for_coordinato
     fs::write(authority.ca(), "no longer a certificate").unwrap();
     let reason = || shown(&router, "clusters")[0]["tls"]["files"]["failure"]["reason"].clone();
     assert!(eventually(|| reason().as_str().is_some_and(|reason| reason.contains("ca.pem"))));
-    let clear = shown(&alone("", ""), "clusters");
-    assert_eq!(clear, json!([{ "name": "test", "tls": null }]));
+    let clear = &shown(&alone("", ""), "clusters")[0];
+    assert_eq!((&clear["name"], &clear["tls"]), (&"test".into(), &Value::Null));
 }
 
 #[test]

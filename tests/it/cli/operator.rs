@@ -242,6 +242,27 @@ fn place_of(name: &str) -> usize {
 }
 
 #[test]
+fn the_log_has_events_from_another_level_on_once_an_operator_says_so() {
+    let fleet = Fleet::of(1);
+    let (code, said, _) = asked(&fleet, "log-level");
+    assert!(code == 0 && said.ends_with(" on (as in the config)\n"), "{said}");
+    let weighed = || fleet.router().logs().text().matches("verb=weight").count();
+    for (level, lines) in [("error", 0), ("info", 1), ("warn", 1), ("debug", 2)] {
+        let (code, said, err) = asked(&fleet, &format!("log-level {level}"));
+        assert!(
+            code == 0 && said.starts_with(&format!("the log has events from {level} on (")),
+            "{said}{err}"
+        );
+        assert_eq!(asked(&fleet, "weight c1 2").0, 0);
+        assert_eq!(weighed(), lines, "{level}");
+        let (_, events, _) = asked(&fleet, "events weight");
+        assert!(events.contains("asked by an operator"), "events are kept whatever is written: {events}");
+    }
+    let (code, _, err) = asked(&fleet, "log-level loud");
+    assert!(code == 64 && err.contains("error, warn, info, debug, trace"), "{err}");
+}
+
+#[test]
 fn a_router_is_taken_out_of_rotation_and_put_back() {
     let fleet = Fleet::of(1);
     let ready = || ask_at(fleet.router().router().admin(), "GET /readyz", "");
@@ -257,6 +278,43 @@ fn a_router_is_taken_out_of_rotation_and_put_back() {
         assert_eq!(ready(), (answer.0, answer.1.to_owned()), "{command}");
         // Clients that come nevertheless are served.
         fleet.hs2().open(&[]).unwrap();
+    }
+}
+
+#[test]
+fn a_cluster_is_paused_until_nothing_is_open_and_resumed() {
+    let fleet = Fleet::of(2);
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    let operation = client.execute(&session, "select * from rows(10)").unwrap();
+    let dry = asked(&fleet, "pause-cluster test --dry-run");
+    assert_eq!(dry, (0, "would pause test: 1 session, 1 open operation\n".to_owned(), String::new()));
+    assert_eq!(asked(&fleet, "status").2, "");
+    let (code, out, err) = asked(&fleet, "pause-cluster test --wait --timeout 0s");
+    assert_eq!((code, out.as_str()), (75, "test is paused: 1 session, 1 open operation\n"), "{err}");
+    assert!(
+        err.starts_with("waits for 1 open operation\n") && err.ends_with("the cluster stays paused\n"),
+        "{err}"
+    );
+    client.close(&operation).unwrap();
+    let (code, out, err) = asked(&fleet, "pause-cluster test --wait");
+    assert_eq!(
+        (code, out.as_str(), err.as_str()),
+        (0, "test is paused: 1 session\nno operation is open in test\n", "")
+    );
+    let (code, table, err) = asked(&fleet, "status");
+    assert_eq!((code, table.lines().count()), (0, 3));
+    assert!(
+        err.starts_with("an operator paused test ")
+            && err.ends_with(" s ago, and 0 wait; hs2router resume-cluster test\n"),
+        "{err}"
+    );
+    let resumed = asked(&fleet, "resume-cluster test");
+    assert_eq!(resumed, (0, "test takes new sessions and statements\n".to_owned(), String::new()));
+    client.query(&session, "select 1").unwrap();
+    for command in ["pause-cluster other", "resume-cluster other", "pause-cluster other --dry-run"] {
+        let (code, _, err) = asked(&fleet, command);
+        assert!(code == 1 && err.ends_with("; hs2router status lists them\n"), "{command}: {err}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use hs2router::fake::client::Hs2Client;
 use hs2router::idl::t_c_l_i_service::TSessionHandle;
@@ -68,6 +68,8 @@ struct World {
     /// Connected when it first has something to do: a login counts as a session.
     client: Option<Hs2Client>,
     sessions: Vec<TSessionHandle>,
+    /// Where the client is while it opens a session and has to wait.
+    opening: Option<JoinHandle<Hs2Client>>,
     /// Routers that were put behind the gate, so that they live.
     routers: Vec<TestRouter>,
     in_the_clear: Option<Fleet>,
@@ -83,7 +85,15 @@ impl World {
             ..Plan::default()
         });
         let gate = Gate::to(fleet.router().router().admin());
-        Self { fleet, gate, client: None, sessions: Vec::new(), routers: Vec::new(), in_the_clear: None }
+        Self {
+            fleet,
+            gate,
+            client: None,
+            sessions: Vec::new(),
+            opening: None,
+            routers: Vec::new(),
+            in_the_clear: None,
+        }
     }
 
     /// Does what the script asks for: its answer.
@@ -100,6 +110,20 @@ impl World {
                 for session in self.sessions.drain(..) {
                     client.close_session(&session).unwrap();
                 }
+                String::new()
+            }
+            "open a session in vain" => {
+                let mut client = self.client.take().unwrap();
+                let opening = move || {
+                    let session = client.open(&[]).unwrap();
+                    client.close_session(&session).unwrap();
+                    client
+                };
+                self.opening = Some(thread::spawn(opening));
+                String::new()
+            }
+            "the session opens and is closed" => {
+                self.client = self.opening.take().map(|opening| opening.join().unwrap());
                 String::new()
             }
             "the router goes" => {
@@ -149,5 +173,5 @@ fn an_operator_sees_the_fleet_and_acts_in_a_browser() {
         *asked.entry(line).or_insert(0) += 1;
     }
     assert!(script.wait().unwrap().success(), "what it said is above; it had asked for {asked:?}");
-    assert_eq!(asked.len(), 6, "it went through all of it: {asked:?}");
+    assert_eq!(asked.len(), 8, "it went through all of it: {asked:?}");
 }

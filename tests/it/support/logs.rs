@@ -6,8 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use hs2router::control::config::{LogConfig, LogFormat, LogLevel};
-use hs2router::control::log::recent::Recent;
-use hs2router::control::log::subscriber;
+use hs2router::control::log::{Log, subscriber};
 use tokio::runtime::{Builder, Runtime};
 use tracing::Dispatch;
 use tracing::dispatcher::{DefaultGuard, set_default};
@@ -22,18 +21,18 @@ thread_local! {
 
 impl Logs {
     /// A runtime on whose threads everything from this level on is logged here.
-    pub(crate) fn runtime(&self, level: LogLevel) -> (Runtime, Recent) {
+    pub(crate) fn runtime(&self, level: LogLevel) -> (Runtime, Log) {
         let lines = self.clone();
         let config = LogConfig { format: LogFormat::Text, level };
-        let (log, recent) = subscriber(config, move || lines.clone());
-        let log = Dispatch::new(log);
+        let (writes, log) = subscriber(config, move || lines.clone());
+        let writes = Dispatch::new(writes);
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
-            .on_thread_start(move || HERE.with(|here| drop(here.replace(Some(set_default(&log))))))
+            .on_thread_start(move || HERE.with(|here| drop(here.replace(Some(set_default(&writes))))))
             .build()
             .unwrap();
-        (runtime, recent)
+        (runtime, log)
     }
 
     /// Everything so far.

@@ -44,10 +44,10 @@ impl TestRouter {
         let text = format!("{config}\n[admin]\naddress = \"127.0.0.1:0\"\n");
         let config = Config::parse("test", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let logs = Logs::default();
-        let (runtime, recent) = logs.runtime(level);
+        let (runtime, log) = logs.runtime(level);
         let router = {
             let _inside = runtime.enter();
-            Router::start_on(&config, &Workers::here(), resolver, recent)
+            Router::start_on(&config, &Workers::here(), resolver, log)
         }
         .unwrap();
         Self { router: Some(router), logs, runtime }

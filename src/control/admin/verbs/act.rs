@@ -14,8 +14,9 @@ use crate::clock;
 use crate::cluster::Coordinator;
 use crate::control::admin::json::json;
 use crate::control::admin::shown::Look;
-use crate::control::admin::view::View;
-use crate::control::verbs::{OfCoordinator, OfOperation, OfRouter, OfSession};
+use crate::control::admin::tls::show_cluster;
+use crate::control::admin::view::{LogShown, View};
+use crate::control::verbs::{OfCluster, OfCoordinator, OfOperation, OfRouter, OfSession};
 use crate::ids::CoordinatorId;
 use crate::serve::background::orders;
 use crate::serve::fleet::Fleet;
@@ -41,9 +42,20 @@ struct Done {
 /// [`NotDone`].
 pub(super) async fn carry_out(view: &View, target: &Target, query: &Query) -> Result<Response, NotDone> {
     match target {
+        Target::Router(OfRouter::LogLevel) => {
+            view.log.threshold.set(query.level()?)?;
+            Ok(json(&LogShown::of(&view.log)))
+        }
         Target::Router(verb) => {
             view.rotation.set(*verb == OfRouter::RotationOut, clock::now());
             Ok(json(&view.readiness(clock::now())))
+        }
+        Target::Cluster { verb, fleet } => {
+            match verb {
+                OfCluster::Pause => fleet.pause.begin(clock::now(), query.lasts()?),
+                OfCluster::Resume => fleet.pause.end(),
+            }
+            Ok(show_cluster(view, fleet))
         }
         Target::Coordinator { verb, fleet, coordinator } => {
             to_coordinator(*verb, view, fleet, coordinator, query)?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 
 use super::query::BadQuery;
+use crate::control::log::ThresholdError;
 use crate::serve::background::orders::NotCarriedOut;
 
 /// Why something was not done.
@@ -24,6 +25,8 @@ pub(super) enum NotDone {
     #[error("no operator has ejected it; one that probes have ejected returns when it passes them")]
     NotEjected,
     #[error(transparent)]
+    Threshold(#[from] ThresholdError),
+    #[error(transparent)]
     NotCarriedOut(#[from] NotCarriedOut),
     #[error("it was not done within {0:?}; what was begun may still come to its end")]
     TimedOut(Duration),
@@ -35,7 +38,9 @@ impl NotDone {
         match self {
             Self::Query(_) => StatusCode::BAD_REQUEST,
             Self::Unknown(..) | Self::NowhereTo(_) => StatusCode::NOT_FOUND,
-            Self::Several(_) | Self::NotEjected | Self::NotCarriedOut(_) => StatusCode::CONFLICT,
+            Self::Several(_) | Self::NotEjected | Self::Threshold(_) | Self::NotCarriedOut(_) => {
+                StatusCode::CONFLICT
+            }
             Self::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
         }
     }

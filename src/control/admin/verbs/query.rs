@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::cluster::WEIGHTS;
-use crate::control::config::{TimeSpan, UnitError};
+use crate::control::config::{LogLevel, TimeSpan, UnitError, Words as _};
 use crate::control::verbs::{Parameter, Verb};
 use crate::wire::http::form;
 
@@ -14,8 +14,10 @@ use crate::wire::http::form;
 pub(super) enum BadQuery {
     #[error("{}", known(.0))]
     Unknown(&'static [Parameter]),
-    #[error("deadline {0}; write a duration such as 30s, 10m or 1h")]
-    Deadline(UnitError),
+    #[error("{0} {1}; write a duration such as 30s, 10m or 1h")]
+    Duration(&'static str, UnitError),
+    #[error("level must be one of {}", LogLevel::listed())]
+    Level,
     #[error("weight must be a number from {} to {}", WEIGHTS.start(), WEIGHTS.end())]
     Weight,
 }
@@ -61,13 +63,27 @@ impl Query {
 
     /// From now.
     pub(super) fn deadline(&self) -> Result<Option<Duration>, BadQuery> {
-        let span = self.value("deadline").map(str::parse::<TimeSpan>).transpose();
-        Ok(span.map_err(BadQuery::Deadline)?.map(|span| span.0))
+        self.duration("deadline")
+    }
+
+    /// How long a pause is to last.
+    pub(super) fn lasts(&self) -> Result<Option<Duration>, BadQuery> {
+        self.duration("for")
+    }
+
+    fn duration(&self, name: &'static str) -> Result<Option<Duration>, BadQuery> {
+        let span = self.value(name).map(str::parse::<TimeSpan>).transpose();
+        Ok(span.map_err(|error| BadQuery::Duration(name, error))?.map(|span| span.0))
     }
 
     /// The name of a coordinator.
     pub(super) fn to(&self) -> Option<&str> {
         self.value("to")
+    }
+
+    /// It must be there.
+    pub(super) fn level(&self) -> Result<LogLevel, BadQuery> {
+        self.value("level").and_then(LogLevel::from_word).ok_or(BadQuery::Level)
     }
 
     /// It must be there.
@@ -81,7 +97,7 @@ impl Query {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::verbs::OfCoordinator;
+    use crate::control::verbs::{OfCoordinator, OfRouter};
 
     const DRAIN: Verb = Verb::Coordinator(OfCoordinator::Drain);
 
@@ -116,6 +132,16 @@ mod tests {
         let none =
             Query::of(Verb::Coordinator(OfCoordinator::Resume), Some("deadline=1s")).unwrap_err().to_string();
         assert_eq!(none, "this path takes no parameters");
+    }
+
+    #[test]
+    fn a_level_has_a_word_of_the_config() {
+        let level = |query| Query::of(Verb::Router(OfRouter::LogLevel), query)?.level();
+        assert_eq!(level(Some("level=debug")), Ok(LogLevel::Debug));
+        for query in [None, Some("level="), Some("level=DEBUG"), Some("level=all")] {
+            assert_eq!(level(query), Err(BadQuery::Level), "{query:?}");
+        }
+        assert!(BadQuery::Level.to_string().ends_with(r#""error", "warn", "info", "debug", "trace""#));
     }
 
     #[test]

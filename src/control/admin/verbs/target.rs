@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::not_done::NotDone;
 use crate::cluster::Coordinator;
 use crate::control::admin::view::View;
-use crate::control::verbs::{OfCoordinator, OfOperation, OfRouter, OfSession, Verb};
+use crate::control::verbs::{OfCluster, OfCoordinator, OfOperation, OfRouter, OfSession, Verb};
 use crate::serve::fleet::Fleet;
 use crate::wire::facts::{Guid, GuidText};
 
 /// What something is done to, and what.
 pub(super) enum Target {
     Router(OfRouter),
+    Cluster { verb: OfCluster, fleet: Arc<Fleet> },
     Coordinator { verb: OfCoordinator, fleet: Arc<Fleet>, coordinator: Arc<Coordinator> },
     Session { verb: OfSession, fleet: Arc<Fleet>, session: Guid },
     Operation { verb: OfOperation, fleet: Arc<Fleet>, operation: Guid },
@@ -32,6 +33,11 @@ impl Target {
     pub(super) fn find(verb: Verb, view: &View, names: &[String]) -> Result<Self, NotDone> {
         match verb {
             Verb::Router(verb) => Ok(Self::Router(verb)),
+            Verb::Cluster(verb) => {
+                let is_it = |fleet: &Fleet, name: &str| (*fleet.cluster.name == *name).then_some(());
+                let (fleet, ()) = one_of(find(&view.fleets, names, is_it), "cluster", "status")?;
+                Ok(Self::Cluster { verb, fleet })
+            }
             Verb::Coordinator(verb) => {
                 let found = find(&view.fleets, names, |fleet, name| fleet.cluster.named(name));
                 let (fleet, coordinator) = one_of(found, "coordinator", "status")?;
@@ -62,6 +68,7 @@ impl Target {
         let of = |fleet: &Fleet| Names { cluster: Some(fleet.cluster.name.to_string()), ..Names::default() };
         match self {
             Self::Router(_) => Names::default(),
+            Self::Cluster { fleet, .. } => of(fleet),
             Self::Coordinator { fleet, coordinator, .. } => {
                 Names { coordinator: Some(coordinator.name.to_string()), ..of(fleet) }
             }
