@@ -119,7 +119,7 @@ pub enum Command {
     /// List the open operations of a running router
     #[command(after_help = operator::OPERATIONS_EXAMPLES)]
     Operations(RowsArgs),
-    /// List who waits at a running router
+    /// List the clients that wait at a running router
     #[command(after_help = operator::WAITING_EXAMPLES)]
     Waiting(RowsArgs),
     /// Tell what happened last to a running router and its coordinators

@@ -12,7 +12,7 @@
 //! | `GET /api/v1/clusters` | which clusters are paused, and how coordinators are reached with TLS, in JSON |
 //! | `GET /api/v1/sessions` | the sessions that are known, in JSON |
 //! | `GET /api/v1/operations` | the operations that are open, in JSON |
-//! | `GET /api/v1/waiting` | who waits, in JSON |
+//! | `GET /api/v1/waiting` | the clients that wait, in JSON |
 //! | `GET /api/v1/events` | what happened last, in JSON |
 //! | `GET /api/v1/config` | the config that the router was started with, in JSON |
 //! | `GET /api/v1/rotation` | whether new clients are wanted, in JSON |

@@ -1,4 +1,4 @@
-// Who waits for room or for the end of a pause, and in which place.
+// The clients that wait for room or for the end of a pause, and their places.
 import { html } from "/page/html.js";
 import { userColumn } from "/page/parts.js";
 import { Rows, ask, choice } from "/page/rows.js";
