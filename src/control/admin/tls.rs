@@ -202,11 +202,11 @@ impl<'a> Look<'a> {
                 .map(|certificate| self.certificate(&certificate)),
             files: self.files(&Owner::Cluster(name.clone())),
         });
-        let span = fleet.pause.span();
-        let until = span.and_then(|span| span.until);
+        let pause = fleet.pause.period();
+        let until = pause.and_then(|pause| pause.until);
         ShownCluster {
             name: name.to_string(),
-            paused_for: span.map(|span| self.seconds_since(span.since)),
+            paused_for: pause.map(|pause| self.seconds_since(pause.since)),
             resumes_in: until.map(|until| until.saturating_duration_since(self.now).as_secs_f64()),
             waiting: fleet.pause.waiting(),
             under_way: fleet.pause.under_way(),

@@ -97,9 +97,7 @@ pub async fn run<S: Stream>(
                 member.ports.values().for_each(|port| port.look_after(now));
             }
             fleet.note_breaks();
-            if fleet.pause.end_if_due(now) {
-                tracing::info!(cluster = %fleet.cluster.name, "a pause has lasted long enough: the cluster is resumed");
-            }
+            fleet.pause.end_if_due(now);
             set_gauges(fleet);
         }
         take_accept_counts(&accepts, &shared.metrics);

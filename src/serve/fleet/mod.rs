@@ -103,7 +103,7 @@ impl<S: Stream> Fleet<S> {
         let own = kerberos.map(|plan| Login::Router(Arc::new(RouterLogin::new(plan))));
         let queue = metrics.queue(&cluster.name);
         let session_queues = PerService::new(|_| Arc::new(SessionQueue::new(&room, queue.clone())));
-        let pause = Pause::new(&room, &queue, metrics.cluster_paused(&cluster.name));
+        let pause = Pause::new(&cluster.name, &room, &queue, metrics.cluster_paused(&cluster.name));
         let common = Common { flavor: cluster.flavor, room, tls, session_queues };
         let (lookups, moves) = (Lookups::new(&chance), Moves::new(cluster.flavor, moving));
         let fleet = Self {

@@ -57,17 +57,18 @@ impl Drop for UnderWay {
 
 /// The moments of a pause.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Span {
+pub(crate) struct Period {
     pub since: Instant,
     /// When it ends by itself; `None`: an operator has to end it.
     pub until: Option<Instant>,
 }
 
-/// Whether a cluster is paused, and who waits for its end.
+/// Whether a cluster is paused, and the clients that wait for the end of the pause.
 #[derive(Debug)]
 pub(crate) struct Pause {
-    span: Mutex<Option<Span>>,
-    /// Whether there is a `span`, readable without the lock.
+    cluster: Box<str>,
+    period: Mutex<Option<Period>>,
+    /// Whether there is a `period`, readable without the lock.
     is_on: AtomicBool,
     under_way: Arc<AtomicUsize>,
     queues: PerService<SessionQueue<()>>,
@@ -78,9 +79,10 @@ pub(crate) struct Pause {
 
 impl Pause {
     /// Nothing is paused.
-    pub(crate) fn new(room: &RoomSettings, queue: &QueueMetrics, shown: Gauge) -> Self {
+    pub(crate) fn new(cluster: &str, room: &RoomSettings, queue: &QueueMetrics, shown: Gauge) -> Self {
         Self {
-            span: Mutex::default(),
+            cluster: cluster.into(),
+            period: Mutex::default(),
             is_on: AtomicBool::new(false),
             under_way: Arc::default(),
             queues: PerService::new(|_| SessionQueue::new(room, queue.clone())),
@@ -92,9 +94,9 @@ impl Pause {
     /// Pauses the cluster until it is resumed, or for as long as it is to last. A pause that is on goes on, and
     /// ends as is said now.
     pub(crate) fn begin(&self, now: Instant, lasts: Option<Duration>) {
-        let mut span = self.span.lock();
-        let since = span.map_or(now, |span| span.since);
-        *span = Some(Span { since, until: lasts.and_then(|lasts| now.checked_add(lasts)) });
+        let mut period = self.period.lock();
+        let since = period.map_or(now, |period| period.since);
+        *period = Some(Period { since, until: lasts.and_then(|lasts| now.checked_add(lasts)) });
         self.is_on.store(true, Ordering::SeqCst);
         self.shown.set(1);
     }
@@ -104,26 +106,28 @@ impl Pause {
         self.end_if(|_| true);
     }
 
-    /// Does the same if the pause has lasted long enough. Returns whether it has just ended.
-    pub(crate) fn end_if_due(&self, now: Instant) -> bool {
-        self.is_on() && self.end_if(|span| span.until.is_some_and(|until| until <= now))
+    /// Does the same if the pause has lasted long enough.
+    pub(crate) fn end_if_due(&self, now: Instant) {
+        if self.is_on() && self.end_if(|period| period.until.is_some_and(|until| until <= now)) {
+            tracing::info!(cluster = %self.cluster, "a pause has lasted long enough: the cluster is resumed");
+        }
     }
 
-    fn end_if(&self, is_over: impl FnOnce(&Span) -> bool) -> bool {
-        let mut span = self.span.lock();
-        if span.take_if(|span| is_over(span)).is_none() {
+    fn end_if(&self, is_over: impl FnOnce(&Period) -> bool) -> bool {
+        let mut period = self.period.lock();
+        if period.take_if(|period| is_over(period)).is_none() {
             return false;
         }
         self.is_on.store(false, Ordering::SeqCst);
         self.shown.set(0);
-        // Under the lock, so that nobody is let go who waits for the end of the next pause.
+        // Under the lock, so that no client of the next pause is let go.
         self.let_go();
         true
     }
 
     /// The pause, if the cluster is paused.
-    pub(crate) fn span(&self) -> Option<Span> {
-        *self.span.lock()
+    pub(crate) fn period(&self) -> Option<Period> {
+        *self.period.lock()
     }
 
     /// Whether the cluster is paused. Does not take the lock.
@@ -195,7 +199,7 @@ impl Pause {
         let joined = queue.join(turn, waiter).inspect_err(|_| queue.note_full());
         let ticket = joined.map_err(|full| NotPassed::StillPaused(StillPaused::Full(full)))?;
         let in_line = Waiting::new(queue, call, queue, turn.clone(), ticket);
-        let until = self.let_go_unless_paused().and_then(|span| span.until);
+        let until = self.let_go_unless_paused().and_then(|period| period.until);
         let deadline = until.unwrap_or(begun).max(begun + self.timeout);
         match in_line.called(deadline, gone).await {
             Ok(()) => Ok(()),
@@ -213,12 +217,12 @@ impl Pause {
     }
 
     /// The pause may have ended just before a client joined the queue, and then nobody else lets it go.
-    fn let_go_unless_paused(&self) -> Option<Span> {
-        let span = self.span.lock();
-        if span.is_none() {
+    fn let_go_unless_paused(&self) -> Option<Period> {
+        let period = self.period.lock();
+        if period.is_none() {
             self.let_go();
         }
-        *span
+        *period
     }
 
     fn let_go(&self) {

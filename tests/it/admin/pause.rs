@@ -218,6 +218,12 @@ fn a_pause_that_is_to_last_for_some_time_ends_by_itself_and_clients_wait_for_tha
     let now = cluster(&fleet);
     assert!(now["paused_for"].is_null() && now["resumes_in"].is_null(), "{now}");
     fleet.router().await_metric(PAUSED, 0.0);
+    let log = fleet.router().logs().text();
+    assert_eq!(
+        log.matches("a pause has lasted long enough: the cluster is resumed cluster=test").count(),
+        1,
+        "{log}"
+    );
     let (status, said) = ask(fleet.router(), "POST /api/v1/clusters/test/pause?for=soon", ALLOWED);
     assert!(status == 400 && said.starts_with("for ") && said.contains("30s, 10m or 1h"), "{said}");
 }
