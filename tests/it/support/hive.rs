@@ -19,7 +19,7 @@ use super::clients::{Login, Target, Tls, pyhive};
 use super::keeper::Keeper;
 use super::ports::KeptPort;
 use super::slapd;
-use super::tools::{self, BRIEF_JAVA, Tool};
+use super::tools::{self, Tool};
 
 /// How long a server may take until it listens: about 7 s alone, several at once on two busy cores much
 /// longer.
@@ -257,14 +257,14 @@ pub(crate) fn jars() -> PathBuf {
 fn arguments(folder: &Path, krb5: Option<&Path>) -> Vec<String> {
     let place = folder.display();
     let mut arguments = vec!["-Xmx700m".to_owned()];
-    arguments.extend(BRIEF_JAVA.split(' ').map(str::to_owned));
+    arguments.extend(tools::quick_java(&tools::hive_home()));
     for package in OPENED {
         arguments.extend(["--add-opens".to_owned(), format!("java.base/{package}=ALL-UNNAMED")]);
     }
     arguments.extend(krb5.map(|krb5| format!("-Djava.security.krb5.conf={}", krb5.display())));
     arguments.push(format!("-Djava.io.tmpdir={place}/tmp"));
     arguments.push(format!("-Dderby.system.home={place}"));
-    arguments.extend(["-cp".to_owned(), format!("{place}/conf:{}/*", jars().display())]);
+    arguments.extend(["-cp".to_owned(), format!("{}/*:{place}/conf", jars().display())]);
     arguments.push("org.apache.hive.service.server.HiveServer2".to_owned());
     arguments
 }

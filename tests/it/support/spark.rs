@@ -19,13 +19,39 @@ use super::keeper::Keeper;
 use super::ports::KeptPort;
 use super::slapd::{self, Slapd};
 use super::ticket_clients;
-use super::tools::{self, BRIEF_JAVA, Tool};
+use super::tools::{self, Tool};
 
 /// How long a server may take until it listens: about 10 s alone, four at once on two busy cores much longer.
 const START_DEADLINE: Duration = Duration::from_mins(3);
 
 /// Lines of a server's log that are shown when it does not start.
 const LAST_LINES: usize = 30;
+
+/// The packages of Java's own that Spark reaches into (Spark 3.5: `JavaModuleOptions`).
+const OPENED: [&str; 15] = [
+    "java.base/java.lang",
+    "java.base/java.lang.invoke",
+    "java.base/java.lang.reflect",
+    "java.base/java.io",
+    "java.base/java.net",
+    "java.base/java.nio",
+    "java.base/java.util",
+    "java.base/java.util.concurrent",
+    "java.base/java.util.concurrent.atomic",
+    "java.base/jdk.internal.ref",
+    "java.base/sun.nio.ch",
+    "java.base/sun.nio.cs",
+    "java.base/sun.security.action",
+    "java.base/sun.util.calendar",
+    "java.security.jgss/sun.security.krb5",
+];
+/// Spark's own program, and what it is to run.
+const SUBMIT: [&str; 4] = [
+    "org.apache.spark.deploy.SparkSubmit",
+    "--class=org.apache.spark.sql.hive.thriftserver.HiveThriftServer2",
+    "--name=hs2router-tests",
+    "--master=local[1]",
+];
 
 /// The statement whose answer tells one server from another.
 pub(crate) const WHO_ARE_YOU: &str =
@@ -217,7 +243,7 @@ impl Spark {
         }
         copy_metastore(&folder);
         fs::write(folder.join("conf/hive-site.xml"), hive_site(&folder, authentication, more)).unwrap();
-        let mut options = String::new();
+        let mut options = Vec::new();
         if authentication == "KERBEROS" {
             let site = configuration([
                 ("hadoop.security.authentication", "kerberos".to_owned()),
@@ -225,15 +251,11 @@ impl Spark {
                 ("hadoop.proxyuser.hs2router.users", "*".to_owned()),
             ]);
             fs::write(folder.join("conf/core-site.xml"), site).unwrap();
-            options = format!(" -Djava.security.krb5.conf={}", kdc::shared().config().display());
+            options.push(format!("-Djava.security.krb5.conf={}", kdc::shared().config().display()));
         }
         let home = tools::spark_home();
-        let settings = [
-            ("SPARK_HOME", home.display().to_string()),
-            ("SPARK_CONF_DIR", folder.join("conf").display().to_string()),
-        ];
-        let mut keeper =
-            Keeper::start(&folder, &home.join("bin/spark-submit"), &arguments(&folder, &options), &settings);
+        let settings = [("SPARK_HOME", home.display().to_string())];
+        let mut keeper = Keeper::start(&folder, Path::new("java"), &arguments(&folder, &options), &settings);
         let log = keeper.output();
         let (found, port) = channel();
         thread::spawn(move || read_log(log, &found));
@@ -260,23 +282,23 @@ impl Spark {
     }
 }
 
-/// The command line after `spark-submit`, with more options for Java. Everything that the server writes goes
-/// below its folder.
-fn arguments(folder: &Path, more: &str) -> Vec<String> {
-    let place = folder.display();
-    let options = format!("{BRIEF_JAVA} -Dderby.system.home={place} -Djava.io.tmpdir={place}/tmp{more}");
-    let mut arguments = vec![
-        "--class=org.apache.spark.sql.hive.thriftserver.HiveThriftServer2".to_owned(),
-        "--name=hs2router-tests".to_owned(),
-        "--master=local[1]".to_owned(),
-        "--driver-memory=1g".to_owned(),
-    ];
+/// The command line after `java`, as Spark's own script makes it, with more options. Everything that the server
+/// writes goes below its folder.
+fn arguments(folder: &Path, more: &[String]) -> Vec<String> {
+    let (place, home) = (folder.display(), tools::spark_home());
+    let mut arguments = vec!["-Xmx1g".to_owned()];
+    arguments.extend(tools::quick_java(&home));
+    arguments.extend(OPENED.map(|package| format!("--add-opens={package}=ALL-UNNAMED")));
+    arguments.push(format!("-Dderby.system.home={place}"));
+    arguments.push(format!("-Djava.io.tmpdir={place}/tmp"));
+    arguments.extend_from_slice(more);
+    arguments.extend(["-cp".to_owned(), format!("{}/jars/*:{place}/conf", home.display())]);
+    arguments.extend(SUBMIT.map(str::to_owned));
     for setting in [
         "spark.ui.enabled=false".to_owned(),
         format!("spark.sql.warehouse.dir={place}/warehouse"),
         "spark.driver.host=127.0.0.1".to_owned(),
         "spark.driver.bindAddress=127.0.0.1".to_owned(),
-        format!("spark.driver.extraJavaOptions={options}"),
         "spark.sql.shuffle.partitions=2".to_owned(),
         "spark.sql.catalogImplementation=hive".to_owned(),
     ] {

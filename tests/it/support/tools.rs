@@ -15,6 +15,14 @@ const WITHOUT: &str = "HS2ROUTER_WITHOUT";
 /// CPU.
 pub(crate) const BRIEF_JAVA: &str = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
 
+/// [`BRIEF_JAVA`], and the classes that `tests/run` had such a server write down: with them it takes half the CPU
+/// until it has run its first statement. Java uses them only where the class path begins with the jars beside them,
+/// named as there.
+pub(crate) fn quick_java(home: &Path) -> Vec<String> {
+    let classes = format!("-XX:SharedArchiveFile={}", home.join("classes.jsa").display());
+    BRIEF_JAVA.split(' ').map(str::to_owned).chain([classes]).collect()
+}
+
 /// Something a test needs that does not come with Rust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tool {
