@@ -72,6 +72,9 @@ struct Args {
     /// A further router to send calls through, such as one built before a change; may be repeated
     #[arg(long, value_name = "NAME=PROGRAM", value_parser = peers::named_program)]
     router: Vec<(String, PathBuf)>,
+    /// Keep callgrind's profiles of calls through proxies in this folder, for callgrind_annotate
+    #[arg(long, value_name = "FOLDER")]
+    profiles: Option<PathBuf>,
     /// What cargo says
     #[arg(long, hide = true)]
     bench: bool,
@@ -122,7 +125,7 @@ fn compare(args: &Args) -> anyhow::Result<()> {
     for case in cases::ALL {
         counts.insert(case.name.to_owned(), count(case)?);
     }
-    let through = through::count(&args.router)?;
+    let through = through::count(&args.router, args.profiles.as_deref())?;
     let references = through.references();
     counts.extend(through.router());
     let same = old.as_ref().filter(|old| old.recorded_with == toolchain);

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,11 +94,11 @@ struct Count {
     instructions: u64,
 }
 
-/// Counts every call through every proxy, `routers` besides.
+/// Counts every call through every proxy, `routers` besides; profiles of the longer runs are kept in a folder.
 ///
 /// # Errors
 /// A proxy or tool is missing, does not end, or changes what passes through it.
-pub(crate) fn count(routers: &[(String, PathBuf)]) -> anyhow::Result<Through> {
+pub(crate) fn count(routers: &[(String, PathBuf)], profiles: Option<&Path>) -> anyhow::Result<Through> {
     let installed = peers::installed(routers, None);
     let names = [ROUTER].into_iter().chain(BESIDE).chain(routers.iter().map(|(name, _)| name.as_str()));
     let chosen = names.map(|name| {
@@ -106,7 +106,7 @@ pub(crate) fn count(routers: &[(String, PathBuf)]) -> anyhow::Result<Through> {
         peer.cloned().with_context(|| format!("{name}, which this needs to be installed"))
     });
     let peers: Vec<Peer> = chosen.collect::<Result<_, _>>()?;
-    let (bench, mut counts) = (Bench::start()?, Vec::new());
+    let (bench, mut counts) = (Bench::start(profiles)?, Vec::new());
     for counted in ALL {
         for peer in peers.iter().filter(|peer| peer.does(&counted.work())) {
             let instructions = bench.count(peer, counted);
@@ -168,22 +168,34 @@ struct Bench {
     core: String,
     addresses: Vec<SocketAddr>,
     identity: Identity,
+    /// Where profiles are kept.
+    profiles: Option<PathBuf>,
     /// They end with this.
     _coordinators: Process,
 }
 
 impl Bench {
-    fn start() -> anyhow::Result<Self> {
+    fn start(profiles: Option<&Path>) -> anyhow::Result<Self> {
         let (coordinators, line) = Process::start_self(&["--child".to_owned(), "coordinators".to_owned()])?;
         let addresses = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
         let directory = tempfile::tempdir()?;
         Ok(Self {
             identity: Identity::make(directory.path())?,
             directory,
+            profiles: profiles.map(Path::to_owned),
             core: any_core()?,
             addresses,
             _coordinators: coordinators,
         })
+    }
+
+    /// Where callgrind writes what each function took.
+    fn profile(&self, peer: &Peer, counted: Counted, times: u64) -> PathBuf {
+        let longer = self.profiles.as_ref().filter(|_| times > FEW);
+        longer.map_or_else(
+            || PathBuf::from("/dev/null"),
+            |folder| folder.join(format!("{} {}.callgrind", peer.name, counted.name())),
+        )
     }
 
     /// Instructions of one call.
@@ -198,10 +210,10 @@ impl Bench {
         let dialer = Dialer::new(&counted.work(), &self.identity)?;
         let directory = self.directory.path();
         let log = directory.join(format!("{}.callgrind", peer.name));
-        let callgrind =
-            ["taskset", "-c", &self.core, "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"];
+        let callgrind = ["taskset", "-c", &self.core, "valgrind", "--tool=callgrind"];
         let mut wrapper = callgrind.map(str::to_owned).to_vec();
         wrapper.push(format!("--log-file={}", log.display()));
+        wrapper.push(format!("--callgrind-out-file={}", self.profile(peer, counted, times).display()));
         let running = peer.start(&Setup {
             coordinators: &coordinator::of_kind(&self.addresses, counted.auth)[..COORDINATORS],
             over_http: counted.auth == Auth::HttpBasic,
