@@ -11,7 +11,9 @@ use crate::session::state::{State, Why};
 use crate::session::table::life::NotLive;
 use crate::session::table::mobile::MOST_LEFTOVERS;
 use crate::session::table::session::Usage;
-use crate::session::table::{NewOperation, NewSession, OpenOperations, OperationKind, Remaining, Settings};
+use crate::session::table::{
+    NewOperation, NewSession, OpenOperations, OperationKind, Remaining, SessionEnd, Settings,
+};
 use crate::wire::hs2::open::Open;
 
 const COOLDOWN: Duration = Duration::from_secs(10);
@@ -209,7 +211,7 @@ fn a_session_leaves_a_coordinator_once() {
 fn a_session_that_ended_on_its_way_does_not_arrive() {
     let fleet = Fixture::new();
     let departure = fleet.depart(Cause::Lost).unwrap();
-    fleet.table.remove_session(&handle(1).guid);
+    fleet.table.remove_session(&handle(1).guid, SessionEnd::Closed);
     assert_eq!(departure.arrive(fleet.arrival(1, 2)), None);
     assert_eq!(fleet.sessions()[..2], [0, 0]);
 }
@@ -223,7 +225,7 @@ fn a_session_that_is_gone_is_remembered_until_it_is_closed_where_it_was() {
     fleet.go(1, 2);
     fleet.insert_operation(3, 1);
     for _ in 0..2 {
-        fleet.table.remove_session(&guid);
+        fleet.table.remove_session(&guid, SessionEnd::Closed);
         assert_eq!(fleet.table.not_live(&handle(1)), Some(NotLive::Gone));
     }
     assert_eq!(fleet.table.not_live(&guessed(handle(1))), None);
@@ -247,7 +249,7 @@ fn what_a_late_statement_opened_where_the_session_was_goes_with_it() {
     let fleet = Fixture::new();
     let guid = handle(1).guid;
     fleet.go(1, 2);
-    fleet.table.remove_session(&guid);
+    fleet.table.remove_session(&guid, SessionEnd::Closed);
     // It was sent before the session moved; the coordinator answers only now.
     fleet.insert_operation(3, 0);
     fleet.table.note_leftover_closed(&guid, &left(0, 1));
@@ -262,7 +264,7 @@ fn a_session_that_could_be_closed_only_where_it_was_goes_on_where_it_is() {
     fleet.go(1, 2);
     fleet.table.note_leftover_closed(&handle(1).guid, &left(0, 1));
     assert_eq!(fleet.table.handle_at(&handle(1), &user("ann"), id(1)), Some(handle(2)));
-    fleet.table.remove_session(&handle(1).guid);
+    fleet.table.remove_session(&handle(1).guid, SessionEnd::Closed);
     assert_eq!(fleet.owner(), None);
 }
 
@@ -304,7 +306,7 @@ fn changed_data_pins_a_session_for_a_while_after_the_operation_was_closed() {
     let (closed, soon) =
         (now + Duration::from_hours(1), COOLDOWN.checked_sub(Duration::from_millis(1)).unwrap());
     fleet.table.note_closing(&handle(3).guid, closed);
-    fleet.table.close_operation(&handle(3).guid);
+    fleet.table.close_operation(&handle(3).guid, OperationEnd::Closed);
     assert_eq!(fleet.depart(leaves(closed + soon)).unwrap_err(), Pinned::ChangedData);
     drop(fleet.depart(Cause::Lost).unwrap());
     assert!(fleet.depart(leaves(closed + COOLDOWN)).is_ok());
@@ -317,7 +319,7 @@ fn operations_that_only_read_do_not_prolong_that() {
     fleet.insert_operation(4, 0);
     fleet.done(&Effect::Nothing, 4, now);
     fleet.table.note_closing(&handle(4).guid, now + COOLDOWN);
-    fleet.table.close_operation(&handle(4).guid);
+    fleet.table.close_operation(&handle(4).guid, OperationEnd::Closed);
     assert!(fleet.depart(leaves(now + COOLDOWN)).is_ok());
 }
 
