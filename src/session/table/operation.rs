@@ -56,6 +56,17 @@ pub enum OperationKind {
     Located,
 }
 
+impl OperationKind {
+    /// A word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Statement => "statement",
+            Self::Metadata => "metadata",
+            Self::Located => "located",
+        }
+    }
+}
+
 /// An operation that was just minted.
 #[derive(Debug)]
 pub struct NewOperation {

@@ -1,0 +1,173 @@
+//! The history: what sessions and operations were like that have ended, and what operators had done.
+//!
+//! Whoever tells of an end puts it into a bounded queue and goes on. A thread of its own makes records of it, has the
+//! last of them in memory, for the API, and adds a line for each to a file, if the config names one. A disk that is
+//! full or slow costs records, never the time of a call.
+
+mod file;
+mod keeper;
+mod queue;
+mod recent;
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+pub use self::file::{HistoryError, examine};
+use self::file::{HistoryFile, Lines};
+use self::keeper::{Keeper, Troubles};
+use self::queue::Queue;
+use self::recent::Recent;
+use super::config::HistoryConfig;
+use super::view::{Record, VerbDone};
+use crate::clock;
+use crate::metrics::Metrics;
+use crate::serve::fleet::Fleet;
+use crate::session::table::{self, EndedOperation, EndedSession, OperationEnd, SessionEnd};
+
+/// The history of a router.
+#[derive(Clone, Debug)]
+pub struct History {
+    queue: Arc<Queue<Told>>,
+    recent: Recent,
+}
+
+/// What the history is told. Boxed, so that the queue is small.
+#[derive(Debug)]
+enum Told {
+    Session { cluster: Arc<str>, at: Instant, ended: Box<EndedSession> },
+    Operation { cluster: Arc<str>, at: Instant, ended: Box<EndedOperation> },
+    Verb { from: Instant, to: Instant, done: Box<VerbDone> },
+}
+
+/// A history whose file is open, and which nobody keeps yet.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) history: History,
+    file: Option<HistoryFile>,
+}
+
+/// Ends the keeping of a history when it is dropped; what was told until then is still kept.
+#[derive(Debug)]
+pub(super) struct Keeping {
+    queue: Arc<Queue<Told>>,
+    /// Cancelled once all is kept.
+    ended: CancellationToken,
+}
+
+impl History {
+    /// One that nobody keeps, so that all it is told is lost after a while.
+    pub fn unkept(metrics: &Metrics) -> Self {
+        Self { queue: Arc::new(Queue::new(metrics.history_lost.clone())), recent: Recent::default() }
+    }
+
+    /// Opens the file, if there is to be one.
+    ///
+    /// # Errors
+    /// [`HistoryError`], when it cannot be a history's.
+    pub(super) fn open(config: Option<&HistoryConfig>, metrics: &Metrics) -> Result<Opened, HistoryError> {
+        let open = |config: &HistoryConfig| HistoryFile::open(config.clone(), clock::time_of_day());
+        Ok(Opened { file: config.map(open).transpose()?, history: Self::unkept(metrics) })
+    }
+
+    /// The history of one cluster's sessions and operations.
+    pub fn of_cluster(&self, cluster: &Arc<str>) -> Box<dyn table::History> {
+        Box::new(OfCluster { cluster: Arc::clone(cluster), queue: Arc::clone(&self.queue) })
+    }
+
+    /// An operator had something done, which was asked for at `from`.
+    pub fn note_verb(&self, from: Instant, done: VerbDone) {
+        self.queue.tell(Told::Verb { from, to: clock::now(), done: Box::new(done) });
+    }
+
+    /// The last records, the newest first.
+    pub fn recent(&self) -> Vec<Arc<Record>> {
+        self.recent.all()
+    }
+}
+
+impl Opened {
+    /// Begins to keep what is told; the coordinators of these clusters have names.
+    ///
+    /// # Errors
+    /// The system has no thread for it.
+    pub(super) fn keep(self, fleets: Vec<Arc<Fleet>>, metrics: &Metrics) -> io::Result<Keeping> {
+        let Self { history: History { queue, recent }, file } = self;
+        let lost = metrics.history_lost.clone();
+        let keeper = Keeper { recent, lines: file, lost, troubles: Troubles::default() };
+        let keeping = Keeping { queue: Arc::clone(&queue), ended: CancellationToken::new() };
+        run(keeper, queue, fleets, keeping.ended.clone())?;
+        Ok(keeping)
+    }
+}
+
+fn run(
+    keeper: Keeper<impl Lines + Send + 'static>,
+    queue: Arc<Queue<Told>>,
+    fleets: Vec<Arc<Fleet>>,
+    ended: CancellationToken,
+) -> io::Result<()> {
+    let work = move || {
+        let name = |cluster: &str, coordinator| {
+            let fleet = fleets.iter().find(|fleet| *fleet.cluster.name == *cluster);
+            fleet.map(|fleet| fleet.name_of(coordinator)).unwrap_or_default()
+        };
+        let _ended = ended.drop_guard();
+        keeper.run(&queue, &name);
+    };
+    thread::Builder::new().name("history".to_owned()).spawn(work).map(drop)
+}
+
+impl Keeping {
+    /// Tells of what is open as left open, and waits until all is kept, or for as long as this at most.
+    pub(super) async fn end(&self, fleets: &[Arc<Fleet>], patience: Duration) {
+        let (fleets, queue) = (fleets.to_vec(), Arc::clone(&self.queue));
+        // On a thread that may be left behind, because a disk may not answer.
+        let last_words = move || {
+            fleets.iter().for_each(|fleet| fleet.table.tell_left_open());
+            queue.close();
+        };
+        if thread::Builder::new().name("history-end".to_owned()).spawn(last_words).is_err() {
+            self.queue.close();
+        }
+        let _in_time = timeout(patience, self.ended.cancelled()).await;
+    }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+/// Tells of the ends in one cluster.
+#[derive(Debug)]
+struct OfCluster {
+    cluster: Arc<str>,
+    queue: Arc<Queue<Told>>,
+}
+
+impl OfCluster {
+    fn tell(&self, told: Told, may_wait: bool) {
+        if may_wait { self.queue.tell_in_time(told) } else { self.queue.tell(told) }
+    }
+}
+
+impl table::History for OfCluster {
+    fn session_ended(&self, session: EndedSession) {
+        // What is left open is told of when no call is under way any more.
+        let may_wait = session.end == SessionEnd::LeftOpen;
+        let (cluster, at) = (Arc::clone(&self.cluster), clock::now());
+        self.tell(Told::Session { cluster, at, ended: Box::new(session) }, may_wait);
+    }
+
+    fn operation_ended(&self, operation: EndedOperation) {
+        let may_wait = operation.end == OperationEnd::LeftOpen;
+        let (cluster, at) = (Arc::clone(&self.cluster), clock::now());
+        self.tell(Told::Operation { cluster, at, ended: Box::new(operation) }, may_wait);
+    }
+}
