@@ -158,12 +158,10 @@ fn whole_lines(chunk: &[u8], not_added: &NotAdded) -> u64 {
 fn record(told: Told, now: Now, name: &dyn Fn(&str, CoordinatorId) -> String) -> Record {
     match told {
         Told::Session { cluster, at, ended } => {
-            let names = |id| name(&cluster, id);
-            Record::of_session(&ended, &cluster, now.period(ended.since, at), &names)
+            Record::of_session(&ended, &cluster, now.period(ended.since, at), |id| name(&cluster, id))
         }
         Told::Operation { cluster, at, ended } => {
-            let names = |id| name(&cluster, id);
-            Record::of_operation(&ended, &cluster, now.period(ended.since, at), &names)
+            Record::of_operation(&ended, &cluster, now.period(ended.since, at), |id| name(&cluster, id))
         }
         Told::Verb { from, to, done } => Record::of_verb(*done, now.period(from, to)),
     }

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::user::User;
 use crate::control::log::recent::cut;
-use crate::ids::Service;
+use crate::ids::{CoordinatorId, Service};
 use crate::session::table::{EndedOperation, EndedSession, OperationKind, Whose};
 use crate::wire::facts::GuidText;
 
@@ -98,8 +98,13 @@ pub struct VerbDone {
 }
 
 impl Record {
-    /// Of a session; `name` has the name of a coordinator, first its last one's.
-    pub fn of_session(ended: &EndedSession, cluster: &str, period: Period, names: &Names<'_>) -> Self {
+    /// Of a session; `name` has the name of a coordinator.
+    pub fn of_session(
+        ended: &EndedSession,
+        cluster: &str,
+        period: Period,
+        name: impl Fn(CoordinatorId) -> String,
+    ) -> Self {
         let EndedSession { guid, coordinator, earlier, whose, is_beeswax, is_located, since: _, end } = ended;
         let service = if *is_beeswax { Service::Beeswax } else { whose.access.hs2() };
         Self {
@@ -107,16 +112,21 @@ impl Record {
             session: Some(GuidText(*guid).to_string().into()),
             service: Some(service.as_str()),
             cluster: Some(cluster.into()),
-            coordinator: Some(names(*coordinator).into()),
-            earlier_coordinators: earlier.iter().map(|one| names(*one)).collect(),
+            coordinator: Some(name(*coordinator).into()),
+            earlier_coordinators: earlier.iter().map(|one| name(*one)).collect(),
             located: Some(*is_located),
             outcome: end.word().into(),
             ..Self::whose(Some(whose), period)
         }
     }
 
-    /// Of an operation.
-    pub fn of_operation(ended: &EndedOperation, cluster: &str, period: Period, names: &Names<'_>) -> Self {
+    /// Of an operation; `name` has the name of a coordinator.
+    pub fn of_operation(
+        ended: &EndedOperation,
+        cluster: &str,
+        period: Period,
+        name: impl Fn(CoordinatorId) -> String,
+    ) -> Self {
         let EndedOperation { guid, coordinator, session, whose, kind, since: _, end } = ended;
         Self {
             kind: RecordKind::Operation,
@@ -124,7 +134,7 @@ impl Record {
             operation: Some(GuidText(*guid).to_string().into()),
             operation_kind: Some(kind.word()),
             cluster: Some(cluster.into()),
-            coordinator: Some(names(*coordinator).into()),
+            coordinator: Some(name(*coordinator).into()),
             located: Some(*kind == OperationKind::Located),
             outcome: end.word().into(),
             ..Self::whose(whose.as_ref(), period)
@@ -176,9 +186,6 @@ impl Record {
         boxed.chain(words).chain(earlier).collect::<Vec<_>>().join("\n")
     }
 }
-
-/// The name of a coordinator.
-pub type Names<'a> = dyn Fn(crate::ids::CoordinatorId) -> String + 'a;
 
 /// A moment in UTC, to the millisecond: RFC 3339.
 fn moment(at: SystemTime) -> String {

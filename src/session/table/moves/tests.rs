@@ -11,6 +11,7 @@ use crate::session::state::{State, Why};
 use crate::session::table::life::NotLive;
 use crate::session::table::mobile::MOST_LEFTOVERS;
 use crate::session::table::session::Usage;
+use crate::session::table::tests::Told;
 use crate::session::table::{
     NewOperation, NewSession, OpenOperations, OperationKind, Remaining, SessionEnd, Settings,
 };
@@ -26,6 +27,7 @@ struct Fixture {
     cluster: Cluster,
     table: Arc<Table>,
     open: OpenOperations,
+    told: Told,
 }
 
 fn id(coordinator: u32) -> CoordinatorId {
@@ -47,8 +49,10 @@ fn request() -> Vec<u8> {
 impl Fixture {
     /// Session 1 of ann on coordinator 0.
     fn new() -> Self {
-        let table = Arc::new(Table::new(Settings { capacity: 100, detached_for: Duration::from_mins(1) }));
-        let this = Self { cluster: cluster(6), table, open: OpenOperations::default() };
+        let (table, told) =
+            (Table::new(Settings { capacity: 100, detached_for: Duration::from_mins(1) }), Told::default());
+        let table = Arc::new(table.with_history(Box::new(told.clone())));
+        let this = Self { cluster: cluster(6), table, open: OpenOperations::default(), told };
         this.insert_session();
         this
     }
@@ -384,4 +388,21 @@ fn a_plain_session_is_small() {
     let boxed = size_of::<Usage>() + size_of::<Mobile>() + request().len() + shared;
     let entry = size_of::<Guid>() + size_of::<Session>();
     assert!(entry + boxed <= 408, "{entry} + {boxed} bytes");
+}
+
+#[test]
+fn a_session_that_moved_is_one_session_with_all_the_coordinators_that_it_was_on() {
+    let fleet = Fixture::new();
+    fleet.insert_operation(3, 0);
+    for (coordinator, known_as) in [(1, 2), (0, 5), (2, 6)] {
+        fleet.go(coordinator, known_as);
+    }
+    assert_eq!((fleet.told.sessions(), fleet.told.operations()), (vec![], vec![OperationEnd::Finished]));
+    fleet.table.remove_session(&handle(1).guid, SessionEnd::Closed);
+    // Its leftovers are remembered, but it has ended.
+    let leftovers = fleet.table.leftovers(&handle(1).guid);
+    leftovers.iter().for_each(|leftover| fleet.table.note_leftover_closed(&handle(1).guid, leftover));
+    let told = fleet.told.sessions.lock();
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].coordinator, &*told[0].earlier), (id(2), &[id(0), id(1)][..]));
 }
