@@ -95,13 +95,14 @@ impl Opened {
     ///
     /// # Errors
     /// The system has no thread for it.
-    pub(super) fn keep(self, fleets: Vec<Arc<Fleet>>, metrics: &Metrics) -> io::Result<Keeping> {
-        let Self { history: History { queue, recent }, file } = self;
+    pub(super) fn keep(self, fleets: Vec<Arc<Fleet>>, metrics: &Metrics) -> io::Result<(History, Keeping)> {
+        let Self { history, file } = self;
+        let History { queue, recent } = history.clone();
         let lost = metrics.history_lost.clone();
         let keeper = Keeper { recent, lines: file, lost, troubles: Troubles::default() };
         let keeping = Keeping { queue: Arc::clone(&queue), ended: CancellationToken::new() };
         run(keeper, queue, fleets, keeping.ended.clone())?;
-        Ok(keeping)
+        Ok((history, keeping))
     }
 }
 
@@ -128,7 +129,9 @@ impl Keeping {
         let (fleets, queue) = (fleets.to_vec(), Arc::clone(&self.queue));
         // On a thread that may be left behind, because a disk may not answer.
         let last_words = move || {
-            fleets.iter().for_each(|fleet| fleet.table.tell_left_open());
+            for fleet in &fleets {
+                fleet.table.tell_left_open();
+            }
             queue.close();
         };
         if thread::Builder::new().name("history-end".to_owned()).spawn(last_words).is_err() {

@@ -120,8 +120,7 @@ impl Router {
         let metrics = Arc::new(Metrics::new());
         let kerberos = kerberos::start(config)?;
         let opened = History::open(config.admin.history.as_ref(), &metrics)?;
-        let history = opened.history.clone();
-        let fleets = fleets::create(config, &metrics, kerberos.as_ref(), &history)?;
+        let fleets = fleets::create(config, &metrics, kerberos.as_ref(), &opened.history)?;
         let network = network(&config.router, resolver);
         let shared: Arc<Shared> =
             Arc::new(Shared::new(settings(&config.router), network, Arc::clone(&metrics)));
@@ -131,7 +130,7 @@ impl Router {
         let admin_listener = admin::bind(config.admin.address)?;
         let admin = admin_listener.local_addr().unwrap_or(config.admin.address);
 
-        let keeping = opened.keep(fleets.clone(), &metrics).map_err(StartError::HistoryThread)?;
+        let (history, keeping) = opened.keep(fleets.clone(), &metrics).map_err(StartError::HistoryThread)?;
         let connections = TaskTracker::new();
         let permits = Arc::new(Semaphore::new(config.router.max_connections.min(Semaphore::MAX_PERMITS)));
         let counts = Arc::new(AcceptCounts::default());

@@ -461,6 +461,7 @@ try {
   await isAccessible("fleet");
   await resumesByButton(busy);
   await tellsWhatHappened(busy);
+  await tellsWhatHasEnded(busy);
   await ejectsByButton(busy);
   await weighsByButton(busy);
   await actsOnSessionsByButton(busy);

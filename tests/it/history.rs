@@ -118,7 +118,8 @@ fn records_are_searched_by_word_and_by_kind_and_sorted_by_how_long_it_was() {
     records(fleet.router(), "filter=BOB%20statement", 2);
     records(fleet.router(), "filter=ann&kind=operation", 0);
     for bad in ["kind=sessions", "sort=age", "kind=verb&kind=verb", "user=ann"] {
-        let (status, said) = ask_at(fleet.router().router().admin(), &format!("GET /api/v1/history?{bad}"), "");
+        let (status, said) =
+            ask_at(fleet.router().router().admin(), &format!("GET /api/v1/history?{bad}"), "");
         assert_eq!(status, 400, "{bad}: {said}");
     }
 }

@@ -13,8 +13,8 @@ use hs2router::control::config::{Absent, Config, SECTIONS, SectionInfo};
 use hs2router::ids::{Depth, Service};
 use hs2router::metrics::{
     AcceptError, CallOutcome, CloseCause, DESCRIPTIONS, DialOutcome, Direction, DrainWait, DrainedOutcome,
-    Encryption, HandshakeOutcome, HistoryLoss, Label, LocateOutcome, MoveOutcome, PollOutcome, PortState, ProbeOutcome,
-    RefusalCause, ReloadOutcome, SessionOutcome, WaitOutcome,
+    Encryption, HandshakeOutcome, HistoryLoss, Label, LocateOutcome, MoveOutcome, PollOutcome, PortState,
+    ProbeOutcome, RefusalCause, ReloadOutcome, SessionOutcome, WaitOutcome,
 };
 
 const GENERATED: &str = "<!-- Generated from the source: UPDATE_DOCS=1 cargo test reference -->\n";

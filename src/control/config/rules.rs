@@ -11,7 +11,7 @@ use super::keys::{
     AdminFile, ClusterFile, CoordinatorFile, HistoryFile, ListenerFile, ProbeFile, RouterFile,
 };
 use super::problem::{Fault, Problems};
-use super::units::{LONGEST, TimeSpan};
+use super::units::TimeSpan;
 use super::value::Entry;
 use super::words::Words as _;
 use crate::cluster::{Flavor, Ports, WEIGHTS};
@@ -55,8 +55,8 @@ pub(super) fn router(file: &RouterFile, problems: &mut Problems) {
 }
 
 fn history(file: &HistoryFile, problems: &mut Problems) {
-    let is_year = |span: &TimeSpan| (Duration::from_hours(1)..=LONGEST).contains(&span.0);
-    file.keep.demand(problems, is_year, "a duration from \"1h\" to \"365d\"");
+    let is_kept = |span: &TimeSpan| span.0 >= Duration::from_hours(1);
+    file.keep.demand(problems, is_kept, "a duration of 1h or more");
     file.rotate.demand(problems, |size| size.0 >= 1 << 20, "a size of 1MiB or more");
     if let Some(path) = file.file.value.as_ref().filter(|path| path.file_name().is_none()) {
         let (value, why) = (path.display().to_string(), "has no name of a file".to_owned());

@@ -139,13 +139,12 @@ impl Troubles {
     }
 
     fn note_not_written(&mut self, lost: u64, not_added: &NotAdded) {
-        match &mut self.not_written {
-            Some(before) => *before += lost,
-            None => {
-                self.not_written = Some(lost);
-                let error = &not_added.why;
-                tracing::error!(%error, "the history cannot be written: what ends is lost to its file until it can be");
-            }
+        if let Some(before) = &mut self.not_written {
+            *before += lost;
+        } else {
+            self.not_written = Some(lost);
+            let error = &not_added.why;
+            tracing::error!(%error, "the history cannot be written: what ends is lost to its file until it can be");
         }
     }
 }

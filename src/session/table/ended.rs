@@ -31,12 +31,11 @@ impl Table {
         }
     }
 
-    /// An operation that was open is so no more.
+    /// An operation that was open on a coordinator is so no more.
     pub(super) fn tell_operation(
         &self,
         guid: Guid,
-        coordinator: CoordinatorId,
-        open: &Open,
+        (coordinator, open): (CoordinatorId, &Open),
         whose: Option<Whose>,
         end: OperationEnd,
     ) {

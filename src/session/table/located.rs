@@ -26,7 +26,7 @@ impl Table {
         let is_it = |_: &Guid, known: &Operation| same(known.secret.as_ref(), &operation.secret);
         let removed = self.operations.remove_if(&operation.guid, is_it);
         if let Some((guid, Operation { coordinator, open: Some(open), .. })) = removed {
-            self.tell_operation(guid, coordinator, &open, None, OperationEnd::Gone);
+            self.tell_operation(guid, (coordinator, &open), None, OperationEnd::Gone);
         }
     }
 
@@ -63,7 +63,7 @@ impl Table {
             // What was closed meanwhile is remembered as long as every closed operation.
             let removed = self.operations.remove_if(&guid, |_, operation| operation.open.is_some());
             if let Some((guid, Operation { coordinator, open: Some(open), .. })) = removed {
-                self.tell_operation(guid, coordinator, &open, None, OperationEnd::Forgotten);
+                self.tell_operation(guid, (coordinator, &open), None, OperationEnd::Forgotten);
             }
         }
     }

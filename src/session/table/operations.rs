@@ -50,7 +50,7 @@ impl Table {
         };
         if let Some(open) = older.and_then(|older| older.open) {
             let whose = open.session.and_then(|session| self.unlist(&session, &guid));
-            self.tell_operation(guid, coordinator, &open, whose, OperationEnd::Gone);
+            self.tell_operation(guid, (coordinator, &open), whose, OperationEnd::Gone);
         }
         // Inserted first, listed second: a session that closes in between finds either nothing or the
         // operation.
@@ -85,7 +85,7 @@ impl Table {
             if let Some((guid, Operation { coordinator, open: Some(open), .. })) =
                 self.operations.remove(guid)
             {
-                self.tell_operation(guid, coordinator, &open, whose.cloned(), OperationEnd::SessionEnded);
+                self.tell_operation(guid, (coordinator, &open), whose.cloned(), OperationEnd::SessionEnded);
             }
         }
     }
@@ -146,7 +146,7 @@ impl Table {
         });
         let Some((coordinator, open)) = open else { return false };
         let whose = open.session.and_then(|session| self.unlist(&session, guid));
-        self.tell_operation(*guid, coordinator, &open, whose, end);
+        self.tell_operation(*guid, (coordinator, &open), whose, end);
         true
     }
 

@@ -189,7 +189,9 @@ impl Table {
         for (operations, whose) in &operations {
             self.forget_operations(operations, whose.as_ref());
         }
-        ended.into_iter().for_each(|ended| self.tell_session(ended));
+        for ended in ended {
+            self.tell_session(ended);
+        }
         self.forget_located(now);
         sessions
     }

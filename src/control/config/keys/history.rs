@@ -17,9 +17,9 @@ section! {
         /// new one is begun.
         file: PathBuf = required("file = \"/var/lib/hs2router/history.jsonl\""),
         /// The size at which the file is put aside, under its name with the time of its last line, and a new one is
-        /// begun; so it is at the end of each day (UTC). 1MiB to 1024GiB.
+        /// begun; so it is at the end of each day (UTC). At least 1MiB.
         rotate: ByteSize = default("100MiB"),
-        /// How long files are kept that were put aside, from their last line on; 1h to 365d.
+        /// How long files are kept that were put aside, from their last line on. At least 1h.
         keep: TimeSpan = default("30d"),
     }
     later {}

@@ -66,21 +66,24 @@ fn keep(keeper: &mut Keeper<Disk>, verbs: std::ops::Range<usize>) {
     keeper.keep(Taken { told, lost: 0 }, now, &|_, _| String::new());
 }
 
+/// A place to write that the test can read.
+#[derive(Clone)]
+struct To(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for To {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// What is logged meanwhile.
 fn logged(events: impl FnOnce()) -> String {
     let lines = Arc::new(Mutex::new(Vec::new()));
-    #[derive(Clone)]
-    struct To(Arc<Mutex<Vec<u8>>>);
-    impl io::Write for To {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
     let to = To(Arc::clone(&lines));
     let config = LogConfig { format: LogFormat::Text, level: LogLevel::Info };
     let (subscriber, _) = crate::control::log::subscriber(config, move || to.clone());
@@ -174,8 +177,9 @@ fn session(since: Instant) -> EndedSession {
 fn a_session_is_recorded_by_the_time_of_day_and_with_names() {
     let (metrics, disk) = (Metrics::new(), Disk::with_room(usize::MAX));
     let mut keeper = keeper(&metrics, &disk);
-    let now = now();
-    let (since, at) = (now.instant - Duration::from_secs(90), now.instant - Duration::from_secs(30));
+    let (since, seconds) = (clock::now(), Duration::from_secs);
+    let at = since + seconds(60);
+    let now = Now { instant: since + seconds(90), ..now() };
     let told = vec![Told::Session { cluster: "a".into(), at, ended: Box::new(session(since)) }];
     keeper.keep(Taken { told, lost: 0 }, now, &|cluster, id| format!("{cluster}{}", id.0));
     let line: Value = serde_json::from_str(&disk.text()).unwrap();
@@ -188,20 +192,22 @@ fn a_session_is_recorded_by_the_time_of_day_and_with_names() {
     assert_eq!((&line["end"], &line["lasted"]), (&"1970-01-01T23:59:30.000Z".into(), &60.0.into()));
 }
 
+/// Answers nothing while the test holds its lock.
+#[derive(Clone)]
+struct Stuck(Arc<Mutex<()>>, Disk);
+
+impl Lines for Stuck {
+    fn add(&mut self, lines: &[u8], now: SystemTime) -> Result<(), NotAdded> {
+        let _answers = self.0.lock();
+        self.1.add(lines, now)
+    }
+
+    fn tidy(&mut self, _: SystemTime) {}
+}
+
 #[test]
 fn ten_thousand_sessions_that_end_at_once_wait_for_no_disk() {
     const ENDS: usize = 10_000;
-    /// Answers nothing while the test holds its lock.
-    #[derive(Clone)]
-    struct Stuck(Arc<Mutex<()>>, Disk);
-    impl Lines for Stuck {
-        fn add(&mut self, lines: &[u8], now: SystemTime) -> Result<(), NotAdded> {
-            let _answers = self.0.lock();
-            self.1.add(lines, now)
-        }
-
-        fn tidy(&mut self, _: SystemTime) {}
-    }
     let (metrics, disk) = (Metrics::new(), Disk::with_room(usize::MAX));
     let stuck = Stuck(Arc::default(), disk.clone());
     let lost = metrics.history_lost.clone();

@@ -195,7 +195,8 @@ fn a_session_that_the_router_closes_is_told_of_once_and_why() {
     assert_eq!(fixture.told.operations(), [OperationEnd::SessionEnded]);
     fixture.table.forget_detached(fixture.start + NOT_LIVE_KEPT);
     fixture.table.remove_session(&handle(1).guid, SessionEnd::Closed);
-    assert_eq!(fixture.told.sessions(), [SessionEnd::Forgotten], "which is the other one");
+    assert_eq!(fixture.table.session_owner(&handle(1).guid), None);
+    assert_eq!(fixture.told.sessions(), [], "that was told before");
 
     let fixture = Fixture::new();
     fixture.table.detach(&handle(1).guid);
