@@ -8,6 +8,7 @@ mod file;
 mod keeper;
 mod queue;
 mod recent;
+mod told;
 
 use std::io;
 use std::sync::Arc;
@@ -22,26 +23,19 @@ use self::file::{HistoryFile, Lines};
 use self::keeper::{Keeper, Troubles};
 use self::queue::Queue;
 use self::recent::Recent;
+use self::told::{OfCluster, Told};
 use super::config::HistoryConfig;
 use super::view::{Record, VerbDone};
 use crate::clock;
 use crate::metrics::Metrics;
 use crate::serve::fleet::Fleet;
-use crate::session::table::{self, EndedOperation, EndedSession, OperationEnd, SessionEnd};
+use crate::session::table;
 
 /// The history of a router.
 #[derive(Clone, Debug)]
 pub struct History {
     queue: Arc<Queue<Told>>,
     recent: Recent,
-}
-
-/// What the history is told. Boxed, so that the queue is small.
-#[derive(Debug)]
-enum Told {
-    Session { cluster: Arc<str>, at: Instant, ended: Box<EndedSession> },
-    Operation { cluster: Arc<str>, at: Instant, ended: Box<EndedOperation> },
-    Verb { from: Instant, to: Instant, done: Box<VerbDone> },
 }
 
 /// A history whose file is open, and which nobody keeps yet.
@@ -144,33 +138,5 @@ impl Keeping {
 impl Drop for Keeping {
     fn drop(&mut self) {
         self.queue.close();
-    }
-}
-
-/// Tells of the ends in one cluster.
-#[derive(Debug)]
-struct OfCluster {
-    cluster: Arc<str>,
-    queue: Arc<Queue<Told>>,
-}
-
-impl OfCluster {
-    fn tell(&self, told: Told, may_wait: bool) {
-        if may_wait { self.queue.tell_in_time(told) } else { self.queue.tell(told) }
-    }
-}
-
-impl table::History for OfCluster {
-    fn session_ended(&self, session: EndedSession) {
-        // What is left open is told of when no call is under way any more.
-        let may_wait = session.end == SessionEnd::LeftOpen;
-        let (cluster, at) = (Arc::clone(&self.cluster), clock::now());
-        self.tell(Told::Session { cluster, at, ended: Box::new(session) }, may_wait);
-    }
-
-    fn operation_ended(&self, operation: EndedOperation) {
-        let may_wait = operation.end == OperationEnd::LeftOpen;
-        let (cluster, at) = (Arc::clone(&self.cluster), clock::now());
-        self.tell(Told::Operation { cluster, at, ended: Box::new(operation) }, may_wait);
     }
 }

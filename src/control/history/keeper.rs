@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Told;
 use super::file::{Lines, NotAdded};
 use super::queue::{Queue, Taken};
 use super::recent::Recent;
+use super::told::Told;
 use crate::clock;
 use crate::control::view::{Period, Record};
 use crate::ids::CoordinatorId;

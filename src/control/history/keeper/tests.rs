@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::control::config::{LogConfig, LogFormat, LogLevel};
-use crate::control::history::OfCluster;
 use crate::control::history::recent::MOST_RECORDS;
+use crate::control::history::told::OfCluster;
 use crate::control::view::VerbDone;
 use crate::ids::{Access, Identity, Transport};
 use crate::metrics::Metrics;
