@@ -129,7 +129,7 @@ fn what_has_ended_is_listed_with_whose_it_was_and_how_it_ended() {
         table.lines().count() == 4
     }));
     for (row, kind, outcome) in [(0, "verb", "done"), (1, "session", "closed"), (2, "operation", "closed")] {
-        assert_eq!((&*cell(&table, row, "kind"), &*cell(&table, row, "outcome")), (kind, outcome), "{table}");
+        assert_eq!((cell(&table, row, "kind"), cell(&table, row, "outcome")), (kind, outcome), "{table}");
         assert_eq!(cell(&table, row, "user"), if kind == "verb" { "-" } else { "ann" }, "{table}");
         assert_eq!(cell(&table, row, "coordinator"), "c1", "{table}");
     }

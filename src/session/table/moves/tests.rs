@@ -401,7 +401,9 @@ fn a_session_that_moved_is_one_session_with_all_the_coordinators_that_it_was_on(
     fleet.table.remove_session(&handle(1).guid, SessionEnd::Closed);
     // Its leftovers are remembered, but it has ended.
     let leftovers = fleet.table.leftovers(&handle(1).guid);
-    leftovers.iter().for_each(|leftover| fleet.table.note_leftover_closed(&handle(1).guid, leftover));
+    for leftover in &leftovers {
+        fleet.table.note_leftover_closed(&handle(1).guid, leftover);
+    }
     let told = fleet.told.sessions.lock();
     assert_eq!(told.len(), 1);
     assert_eq!((told[0].coordinator, &*told[0].earlier), (id(2), &[id(0), id(1)][..]));

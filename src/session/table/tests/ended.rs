@@ -61,6 +61,9 @@ fn each_way_to_end_has_its_own_word() {
     );
 }
 
+/// Something that is seen of an operation.
+type Happens = fn(&Table, &Guid);
+
 fn cancelled_after_it_failed(table: &Table, operation: &Guid) {
     table.end_running(operation, OperationEnd::Failed);
     table.end_running(operation, OperationEnd::Cancelled);
@@ -80,7 +83,7 @@ fn what_was_seen_of_an_operations_end_comes_before_who_closed_it() {
     let (fixture, told) = told_of();
     fixture.insert_session(1, 0).unwrap();
     let guid = handle(11).guid;
-    let ends: [(fn(&Table, &Guid), OperationEnd); 6] = [
+    let ends: [(Happens, OperationEnd); 6] = [
         (|_, _| {}, OperationEnd::Closed),
         (Table::finish, OperationEnd::Finished),
         (|table, guid| table.end_running(guid, OperationEnd::Cancelled), OperationEnd::Cancelled),

@@ -187,7 +187,7 @@ impl World {
             Event::Release(which) => drop(take(&mut self.holds, which)),
             Event::Mint { operation } => self.mint(operation, number),
             Event::CloseOperation { operation } => {
-                self.table.close_operation(&handle(operation).guid, OperationEnd::Closed)
+                self.table.close_operation(&handle(operation).guid, OperationEnd::Closed);
             }
             _ => self.look_after(number, event),
         }

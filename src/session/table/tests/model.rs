@@ -90,13 +90,13 @@ fn apply(fixture: &Fixture, event: &Event) {
             fixture.insert_operation(operation, session, coordinator);
         }
         Event::EndRunning { operation } => {
-            fixture.table.end_running(&handle(operation).guid, OperationEnd::Finished)
+            fixture.table.end_running(&handle(operation).guid, OperationEnd::Finished);
         }
         Event::CloseOperation { operation } => {
-            fixture.table.close_operation(&handle(operation).guid, OperationEnd::Closed)
+            fixture.table.close_operation(&handle(operation).guid, OperationEnd::Closed);
         }
         Event::CloseSession { session } => {
-            fixture.table.remove_session(&handle(session).guid, SessionEnd::Closed)
+            fixture.table.remove_session(&handle(session).guid, SessionEnd::Closed);
         }
         Event::ForgetAll => {
             let now = clock::now();
