@@ -12,7 +12,9 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use self::named::Named;
-pub use self::operator::{AdminArgs, ListArgs, RowsArgs, SessionsArgs, Sort, StatusArgs};
+pub use self::operator::{
+    AdminArgs, HistoryArgs, HistoryKind, HistorySort, ListArgs, RowsArgs, SessionsArgs, Sort, StatusArgs,
+};
 pub use self::verbs::{
     CancelArgs, ClusterArgs, CoordinatorArgs, DrainArgs, EjectArgs, LogLevelArgs, MoveAllArgs, MoveArgs,
     PauseClusterArgs, Place, RotationArgs, SessionArgs, WaitArgs, WeightArgs,
@@ -125,6 +127,9 @@ pub enum Command {
     /// Tell what happened last to a running router and its coordinators
     #[command(after_help = operator::EVENTS_EXAMPLES)]
     Events(RowsArgs),
+    /// List what has ended at a running router, and what operators had done
+    #[command(after_help = operator::HISTORY_EXAMPLES)]
+    History(HistoryArgs),
     /// Print what a running router was started with, defaults included, as a config file
     #[command(after_help = operator::CONFIG_EXAMPLES)]
     Config(StatusArgs),

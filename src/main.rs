@@ -38,6 +38,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Waiting(args) => cmd::operator::waiting(args, &mut io::stdout().lock()),
         Command::Config(args) => cmd::operator::config(args, &mut io::stdout().lock()),
         Command::Events(args) => cmd::operator::events(args, &mut io::stdout().lock()),
+        Command::History(args) => cmd::operator::history(args, &mut io::stdout().lock()),
         Command::Drain(args) => cmd::operator::verbs::drain(args, &mut io::stdout().lock()),
         Command::Resume(args) => cmd::operator::verbs::resume(args, &mut io::stdout().lock()),
         Command::Eject(args) => cmd::operator::verbs::eject(args, &mut io::stdout().lock()),

@@ -32,14 +32,14 @@ use self::descriptions::{
     ACCEPT_ERRORS, ACCEPT_WAITS, BUILD, BYTES, CALLS, CERTIFICATE_EXPIRES, CERTIFICATE_FILES_BAD,
     CERTIFICATE_RELOADS, CLIENT_CERTIFICATE_EXPIRES, CLIENT_CERTIFICATE_FILES_BAD,
     CLIENT_CERTIFICATE_RELOADS, CLUSTER_PAUSED, CLUSTER_VERIFIED, CONNECTIONS, CONNECTIONS_CLOSED,
-    CONNECTIONS_OPEN, CONNECTIONS_REFUSED, CONNECTIONS_TLS, HANDLE_LOOKUPS, OWN_TICKET_EXPIRES,
+    CONNECTIONS_OPEN, CONNECTIONS_REFUSED, CONNECTIONS_TLS, HANDLE_LOOKUPS, HISTORY_LOST, OWN_TICKET_EXPIRES,
     QUEUE_WAIT_SECONDS, QUEUE_WAITING, QUEUE_WAITS, SESSION_TABLE_ENTRIES, TLS_HANDSHAKES,
 };
 pub use self::descriptions::{DESCRIPTIONS, Description};
 pub use self::labels::{
     AcceptError, CallOutcome, CloseCause, DialOutcome, Direction, DrainWait, DrainedOutcome, Encryption,
-    HandshakeOutcome, Label, LocateOutcome, MoveOutcome, Per, PollOutcome, PortState, ProbeOutcome,
-    RefusalCause, ReloadOutcome, SessionOutcome, WaitOutcome,
+    HandshakeOutcome, HistoryLoss, Label, LocateOutcome, MoveOutcome, Per, PollOutcome, PortState,
+    ProbeOutcome, RefusalCause, ReloadOutcome, SessionOutcome, WaitOutcome,
 };
 use self::series::{
     Cause, Class, ClusterLabels, ClusterOutcome, DepthLabels, ListenerLabels, ListenerOutcome, MethodOutcome,
@@ -83,6 +83,8 @@ pub struct Metrics {
     pub handle_lookups: Per<LocateOutcome>,
     /// Bytes relayed, of both depths together.
     pub bytes: Per<Direction>,
+    /// Records of the history that were lost.
+    pub history_lost: Per<HistoryLoss>,
     /// The size of the session table.
     pub session_table_entries: Gauge,
 }
@@ -122,6 +124,7 @@ impl Metrics {
             calls: registered(all, &CALLS),
             handle_lookups: per(all, &HANDLE_LOOKUPS, |outcome| Outcome { outcome }),
             bytes: per(all, &BYTES, |direction| Way { direction }),
+            history_lost: per(all, &HISTORY_LOST, |cause| Cause { cause }),
             session_table_entries: registered(all, &SESSION_TABLE_ENTRIES),
             registry,
         }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use hs2router::clock;
 use hs2router::cluster::Wanted;
 use hs2router::ids::{CoordinatorId, Service};
-use hs2router::session::table::{NewOperation, OpenOperations, OperationKind};
+use hs2router::session::table::{NewOperation, OpenOperations, OperationEnd, OperationKind, SessionEnd};
 use hs2router::wire::method;
 use hs2router::wire::scan::Scanner;
 use rand::SeedableRng as _;
@@ -157,7 +157,7 @@ fn open_and_close_sessions(times: u64, sessions: usize) {
     repeat(times, || {
         number += 1;
         let opened = table.insert_session(session(&cluster, number, CoordinatorId(3)));
-        table.remove_session(&guid(number));
+        table.remove_session(&guid(number), SessionEnd::Closed);
         opened.is_ok()
     });
 }
@@ -183,8 +183,8 @@ fn open_and_close_operations(times: u64, sessions: usize) {
             open: open.count(),
             now,
         });
-        table.end_running(&operation);
-        table.close_operation(&operation);
+        table.end_running(&operation, OperationEnd::Finished);
+        table.close_operation(&operation, OperationEnd::Closed);
     });
 }
 

@@ -42,6 +42,15 @@ Examples:
   hs2router events ejected
       The coordinators that were taken out, each with the reason.";
 
+pub(super) const HISTORY_EXAMPLES: &str = "\
+Examples:
+  hs2router history ann --kind operation --sort lasted
+      The operations of ann that have ended, the longest first.
+  hs2router history --kind verb
+      What operators had done, the newest first.
+
+The last 10000 records are shown; the config's [admin] history keeps all of them in a file.";
+
 /// Where the router is.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct AdminArgs {
@@ -106,6 +115,61 @@ impl Sort {
             Self::Age => "age",
             Self::Idle => "idle",
             Self::OpenOperations => "open_operations",
+        }
+    }
+}
+
+/// `hs2router history`
+#[derive(Clone, Debug, Args)]
+pub struct HistoryArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the arguments have their own words")]
+    pub admin: AdminArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the arguments have their own words")]
+    pub list: ListArgs,
+    /// Only records of this kind
+    #[arg(long)]
+    pub kind: Option<HistoryKind>,
+    /// What there is most of in the first row [default: end]
+    #[arg(long, value_name = "COLUMN")]
+    pub sort: Option<HistorySort>,
+}
+
+/// What a record of the history is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "they are the API's words")]
+pub enum HistoryKind {
+    Session,
+    Operation,
+    Verb,
+}
+
+impl HistoryKind {
+    /// The API's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Operation => "operation",
+            Self::Verb => "verb",
+        }
+    }
+}
+
+/// What a history is sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "they are columns")]
+pub enum HistorySort {
+    End,
+    Lasted,
+}
+
+impl HistorySort {
+    /// The API's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::End => "end",
+            Self::Lasted => "lasted",
         }
     }
 }

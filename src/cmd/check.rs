@@ -16,8 +16,10 @@ use crate::cli::CheckArgs;
 use crate::clock;
 use crate::cluster::AdminState;
 use crate::control::config::{
-    ClusterConfig, Config, CoordinatorConfig, ListenerConfig, NamedCluster, Words as _,
+    ByteSize, ClusterConfig, Config, CoordinatorConfig, HistoryConfig, ListenerConfig, NamedCluster,
+    TimeSpan, Words as _,
 };
+use crate::control::history;
 use crate::ids::Service;
 use crate::net::host::{Resolver, is_one_host};
 use crate::net::limits::{connections_with, files_for};
@@ -43,6 +45,9 @@ pub fn run(args: &CheckArgs, out: &mut impl Write) -> anyhow::Result<()> {
 fn run_with(args: &CheckArgs, resolver: &Resolver, out: &mut impl Write) -> anyhow::Result<()> {
     let config = Config::load(&args.file)?;
     kerberos::check(&config)?;
+    if let Some(history) = &config.admin.history {
+        history::examine(&history.file)?;
+    }
     let loaded = certificates::load(&config)?;
     let reached = cluster_tls::load(&config)?;
     describe(&config, out)?;
@@ -65,6 +70,11 @@ fn describe(config: &Config, out: &mut impl Write) -> io::Result<()> {
         describe_listener(listener, out)?;
     }
     writeln!(out, "  serves health and metrics on http://{}", config.admin.address)?;
+    if let Some(HistoryConfig { file, rotate, keep }) = &config.admin.history {
+        let (rotate, keep) = (ByteSize(usize::try_from(*rotate).unwrap_or(usize::MAX)), TimeSpan(*keep));
+        let file = file.display();
+        writeln!(out, "  writes the history to {file}, in files of {rotate} that are kept for {keep}")?;
+    }
     for cluster in &config.clusters {
         describe_cluster(cluster, out)?;
         if !config.listeners.iter().any(|listener| listener.reaches(&cluster.name)) {

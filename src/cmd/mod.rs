@@ -6,6 +6,7 @@ use crate::cmd::check::BadCertificates;
 use crate::cmd::operator::port::NoAnswer;
 use crate::cmd::operator::wait::Unfinished;
 use crate::control::config::{ConfigError, Problems};
+use crate::control::history::HistoryError;
 use crate::net::tls::certificates::CertificateError;
 
 pub mod check;
@@ -32,7 +33,8 @@ pub const EXIT_CONFIG: u8 = 78;
 /// a wait took too long, else 1.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     for cause in error.chain() {
-        if cause.is::<ConfigError>() || cause.is::<CertificateError>() || cause.is::<BadCertificates>() {
+        let is_of_files = cause.is::<CertificateError>() || cause.is::<BadCertificates>();
+        if cause.is::<ConfigError>() || is_of_files || cause.is::<HistoryError>() {
             return ExitCode::from(EXIT_CONFIG);
         }
         if cause.is::<Problems>() {

@@ -1,5 +1,5 @@
 //! What an operator sees and does from a shell: `hs2router status`, `sessions`, `operations`, `waiting`, `events`,
-//! `config` and the [`verbs`]. They ask the admin port of a router that runs, and say what it says under the same
+//! `history`, `config` and the [`verbs`]. They ask the admin port of a router that runs, and say what it says under the same
 //! names.
 
 use std::io::{self, Write};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use self::port::{Port, encoded};
 use self::table::{Column, Table};
-use crate::cli::{AdminArgs, ListArgs, RowsArgs, SessionsArgs, StatusArgs};
+use crate::cli::{AdminArgs, HistoryArgs, ListArgs, RowsArgs, SessionsArgs, StatusArgs};
 
 pub mod cluster;
 mod coordinator;
@@ -80,6 +80,20 @@ const EVENT: [Column; 5] = [
     Column::text("connection"),
 ];
 
+/// What is shown of a record of the history.
+const RECORD: [Column; 10] = [
+    Column::text("end"),
+    Column::text("kind"),
+    Column::text("outcome"),
+    Column::seconds("lasted"),
+    Column::text("user"),
+    Column::text("acts_as"),
+    Column::text("client"),
+    Column::text("cluster"),
+    Column::text("coordinator"),
+    Column::of("about", about),
+];
+
 /// A list of the API.
 struct List {
     /// Its name in the path and in the answer.
@@ -91,6 +105,7 @@ const SESSIONS: List = List { name: "sessions", columns: &SESSION };
 const OPERATIONS: List = List { name: "operations", columns: &OPERATION };
 const WAITING: List = List { name: "waiting", columns: &WAIT };
 const EVENTS: List = List { name: "events", columns: &EVENT };
+const HISTORY: List = List { name: "history", columns: &RECORD };
 
 /// `hs2router status`
 ///
@@ -140,6 +155,20 @@ pub fn waiting(args: &RowsArgs, out: &mut impl Write) -> anyhow::Result<()> {
 /// When the router does not answer, or `out` cannot be written to.
 pub fn events(args: &RowsArgs, out: &mut impl Write) -> anyhow::Result<()> {
     list(&args.admin, &target(&EVENTS, &args.list), &EVENTS, args.list.json, out)
+}
+
+/// `hs2router history`
+///
+/// # Errors
+/// When the router does not answer, or `out` cannot be written to.
+pub fn history(args: &HistoryArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let mut target = target(&HISTORY, &args.list);
+    let kind = args.kind.map(|kind| ("kind", kind.as_str()));
+    let sort = args.sort.map(|sort| ("sort", sort.as_str()));
+    for (name, value) in kind.into_iter().chain(sort) {
+        target.extend(["&", name, "=", value]);
+    }
+    list(&args.admin, &target, &HISTORY, args.list.json, out)
 }
 
 /// `hs2router config`
@@ -197,6 +226,14 @@ fn fields(event: &Value) -> String {
     let shown =
         fields.iter().filter_map(|field| Some([text(field, "name")?, text(field, "value")?].join("=")));
     shown.collect::<Vec<_>>().join(" ")
+}
+
+/// What a record is about: the verb with its parameters, the operation, or the session.
+fn about(record: &Value) -> String {
+    let text = |field: &str| record.get(field).and_then(Value::as_str);
+    let verb = text("verb").into_iter().chain(text("query"));
+    let about = verb.chain(text("operation").or_else(|| text("session")));
+    about.collect::<Vec<_>>().join(" ")
 }
 
 /// The health of the ports, each that there is once.

@@ -14,6 +14,7 @@
 //! | `GET /api/v1/operations` | the operations that are open, in JSON |
 //! | `GET /api/v1/waiting` | the clients that wait, in JSON |
 //! | `GET /api/v1/events` | what happened last, in JSON |
+//! | `GET /api/v1/history` | what has ended, and what operators had done, in JSON |
 //! | `GET /api/v1/config` | the config that the router was started with, in JSON |
 //! | `GET /api/v1/rotation` | whether new clients are wanted, in JSON |
 //! | `GET /api/v1/log-level` | from which level on the log has events, in JSON |
@@ -101,7 +102,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What can be read.
-const READ: [&str; 15] = [
+const READ: [&str; 16] = [
     "/",
     "/page/{file}",
     "/healthz",
@@ -114,6 +115,7 @@ const READ: [&str; 15] = [
     "/api/v1/operations",
     "/api/v1/waiting",
     "/api/v1/events",
+    "/api/v1/history",
     "/api/v1/config",
     "/api/v1/rotation",
     "/api/v1/log-level",

@@ -19,6 +19,7 @@ pub use self::fleets::FleetError;
 pub use self::kerberos::KerberosStart;
 use super::admin::{self, AdminError, View};
 use super::config::{Config, ListenerConfig, NamedCluster, RouterConfig};
+use super::history::{History, HistoryError, Keeping};
 use super::log::Log;
 use crate::metrics::Metrics;
 use crate::net::host::Resolver;
@@ -55,6 +56,16 @@ pub enum StartError {
     /// A cluster's fleet cannot be created.
     #[error(transparent)]
     Fleet(#[from] FleetError),
+    /// There is no place for the history.
+    #[error("the history cannot be kept: {source}")]
+    History {
+        /// Why.
+        #[from]
+        source: HistoryError,
+    },
+    /// The system has no thread for the history.
+    #[error("no thread for the history")]
+    HistoryThread(#[source] std::io::Error),
     /// There is no Kerberos, or not with this config.
     #[error(transparent)]
     Kerberos(#[from] KerberosStart),
@@ -81,6 +92,7 @@ pub struct Router {
     background: TaskTracker,
     end: CancellationToken,
     drain_timeout: Duration,
+    keeping: Keeping,
 }
 
 impl Router {
@@ -107,7 +119,8 @@ impl Router {
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let kerberos = kerberos::start(config)?;
-        let fleets = fleets::create(config, &metrics, kerberos.as_ref())?;
+        let opened = History::open(config.admin.history.as_ref(), &metrics)?;
+        let fleets = fleets::create(config, &metrics, kerberos.as_ref(), &opened.history)?;
         let network = network(&config.router, resolver);
         let shared: Arc<Shared> =
             Arc::new(Shared::new(settings(&config.router), network, Arc::clone(&metrics)));
@@ -117,6 +130,7 @@ impl Router {
         let admin_listener = admin::bind(config.admin.address)?;
         let admin = admin_listener.local_addr().unwrap_or(config.admin.address);
 
+        let (history, keeping) = opened.keep(fleets.clone(), &metrics).map_err(StartError::HistoryThread)?;
         let connections = TaskTracker::new();
         let permits = Arc::new(Semaphore::new(config.router.max_connections.min(Semaphore::MAX_PERMITS)));
         let counts = Arc::new(AcceptCounts::default());
@@ -158,11 +172,12 @@ impl Router {
             listeners: shown,
             readings,
             log,
+            history,
             config: Arc::new(config.in_force()),
         };
         background.spawn(admin::serve(admin_listener, view, end.clone()));
         let drain_timeout = config.router.drain_timeout;
-        Ok(Self { shared, fleets, listeners, admin, connections, background, end, drain_timeout })
+        Ok(Self { shared, fleets, listeners, admin, connections, background, end, drain_timeout, keeping })
     }
 
     /// The addresses that clients connect to, in the order of the config.
@@ -204,6 +219,7 @@ impl Router {
         self.end.cancel();
         self.background.close();
         let _in_time = timeout(CUT_TIME, self.background.wait()).await;
+        self.keeping.end(&self.fleets, CUT_TIME).await;
         left
     }
 }

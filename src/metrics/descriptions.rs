@@ -85,5 +85,6 @@ descriptions! {
     CALLS = "counter" "calls_total" ["method", "outcome"] "Calls that have ended";
     HANDLE_LOOKUPS = "counter" "handle_lookups_total" ["outcome"] "Handles missing from the session table that were looked for on the coordinators";
     BYTES = "counter" "bytes_total" ["direction"] "Bytes relayed between clients and coordinators";
+    HISTORY_LOST = "counter" "history_lost_total" ["cause"] "Records of the history that were lost";
     SESSION_TABLE_ENTRIES = "gauge" "session_table_entries" [] "Sessions in the session table";
 }

@@ -288,6 +288,16 @@ labels! {
 }
 
 labels! {
+    /// Why a record of the history was lost.
+    HistoryLoss {
+        /// More ended at once than could be kept, or the disk was too slow. It is not in memory either.
+        TooMany = "too_many",
+        /// The file could not be written: the disk is full, for example. It is in memory all the same.
+        NotWritten = "not_written",
+    }
+}
+
+labels! {
     /// How an attempt to connect to a coordinator ended.
     DialOutcome {
         /// Connected, and authenticated if authentication was needed.

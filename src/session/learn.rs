@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::statement::Effect;
-use super::table::{Done, NewOperation, OpenOperations, OperationKind, Table};
+use super::table::{Done, NewOperation, OpenOperations, OperationEnd, OperationKind, SessionEnd, Table};
 use crate::cluster::{Coordinator, Flavor, RunningCount};
 use crate::wire::facts::{Facts, Guid};
 use crate::wire::method::{Method, Role};
@@ -48,19 +48,19 @@ pub fn learn(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flav
             // One that can move may have been lost with its coordinator; that is for whoever made the call to
             // find out.
             if let Some(handle) = known.filter(|handle| !table.can_move(&handle.guid)) {
-                table.remove_session(&handle.guid);
+                table.remove_session(&handle.guid, SessionEnd::Gone);
             }
         }
         Verdict::NoSuchOperation => {
             if let Some(guid) = failed_operation(call, table) {
-                table.close_operation(&guid);
+                table.close_operation(&guid, OperationEnd::Gone);
             }
         }
         // A fetch that fails ends its operation (Impala: `ImpalaServer::FetchInternal` unregisters the
         // query).
         Verdict::Failed if call.method.role == Role::Fetch => {
             if let Some(guid) = failed_operation(call, table) {
-                table.end_running(&guid);
+                table.end_running(&guid, OperationEnd::Failed);
             }
         }
         Verdict::Failed | Verdict::ShuttingDown | Verdict::Full => {}
@@ -103,17 +103,19 @@ fn succeeded(call: &Call<'_>, reply: &Facts, running: Option<RunningCount>, flav
     });
     match (call.method.role, named) {
         (Role::Statement | Role::Metadata, _) => mint(call, reply, running, flavor, table),
-        (Role::CloseSession, Some(session)) => table.remove_session(&session),
+        (Role::CloseSession, Some(session)) => table.remove_session(&session, SessionEnd::Closed),
         (Role::CloseOperation, Some(operation)) => {
             table.note_closing(&operation, call.now);
-            table.close_operation(&operation);
+            table.close_operation(&operation, OperationEnd::Closed);
         }
-        (Role::CancelOperation, Some(operation)) => table.end_running(&operation),
-        (Role::Fetch, Some(operation)) if rows_ended(reply, flavor) => table.end_running(&operation),
+        (Role::CancelOperation, Some(operation)) => table.end_running(&operation, OperationEnd::Cancelled),
+        (Role::Fetch, Some(operation)) if rows_ended(reply, flavor) => {
+            table.end_running(&operation, OperationEnd::Finished);
+        }
         (Role::Poll, Some(operation)) => match progress(reply, call.request.query_id.is_some(), flavor) {
             Progress::Runs => {}
             Progress::Finished => table.finish(&operation),
-            Progress::Ended => table.end_running(&operation),
+            Progress::Ended(end) => table.end_running(&operation, end),
         },
         _ => {}
     }
@@ -158,29 +160,28 @@ fn rows_ended(reply: &Facts, flavor: Flavor) -> bool {
 /// `GetOperationStatus`.
 pub fn runs(status: &Facts, flavor: Flavor) -> bool {
     // Rows may remain of one that has finished.
-    !matches!(progress(status, false, flavor), Progress::Ended)
+    !matches!(progress(status, false, flavor), Progress::Ended(_))
 }
 
 enum Progress {
     Runs,
     /// Done but for its rows.
     Finished,
-    Ended,
+    Ended(OperationEnd),
 }
 
 /// `TOperationState`: FINISHED 2, CANCELED 3, CLOSED 4, ERROR 5, TIMEDOUT 8; Beeswax's `QueryState`: FINISHED
 /// 4, EXCEPTION 5.
 fn progress(reply: &Facts, beeswax: bool, flavor: Flavor) -> Progress {
     let Some(state) = reply.state else { return Progress::Runs };
-    let (finished, failed): (i32, &[i32]) = if beeswax { (4, &[5]) } else { (2, &[3, 4, 5, 8]) };
-    if failed.contains(&state) {
-        Progress::Ended
-    } else if state != finished {
-        Progress::Runs
-    } else if flavor == Flavor::Impala {
-        Progress::Finished
-    } else {
-        Progress::Ended
+    match (beeswax, state) {
+        (true, 4) | (false, 2) if flavor == Flavor::Impala => Progress::Finished,
+        (true, 4) | (false, 2) => Progress::Ended(OperationEnd::Finished),
+        (_, 5) => Progress::Ended(OperationEnd::Failed),
+        (false, 3) => Progress::Ended(OperationEnd::Cancelled),
+        (false, 4) => Progress::Ended(OperationEnd::Closed),
+        (false, 8) => Progress::Ended(OperationEnd::TimedOut),
+        _ => Progress::Runs,
     }
 }
 

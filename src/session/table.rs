@@ -5,12 +5,15 @@
 //! processor's caches a look-up costs. Guards of [`crate::cluster`] live in the entries: what leaves the
 //! table stops counting as load.
 //!
-//! From the bottom to the top: `secret`, `admission`, `operation`, `mobile`, `life`, `session` (an entry),
-//! `store` (the maps), and then what happens to them, each by itself: `sessions`, `operations`, `located`,
-//! `lost`, `moves`, `reap`, `remaining`, `seen`.
+//! From the bottom to the top: `secret`, `admission`, `end`, `operation`, `mobile`, `life`, `session` (an entry),
+//! `history` (what is told of ends), `store` (the maps), `ended` (tells), and then what happens to them, each by
+//! itself: `sessions`, `operations`, `located`, `lost`, `moves`, `reap`, `remaining`, `seen`.
 
 mod admission;
 mod delegated;
+mod end;
+mod ended;
+mod history;
 mod life;
 mod located;
 mod lost;
@@ -27,6 +30,8 @@ mod sessions;
 mod store;
 
 pub use self::admission::{Admission, NotAdmitted};
+pub use self::end::{OperationEnd, SessionEnd};
+pub use self::history::{EndedOperation, EndedSession, History, Whose};
 pub use self::life::{Arrival, Expired, NotLive, NotReaped};
 pub use self::mobile::{Cause, Done, Leftover, Movable, Pinned};
 pub use self::moves::{Departure, Holding};

@@ -220,6 +220,18 @@ async function tellsWhatHappened(name) {
   await shown(row(name));
 }
 
+async function tellsWhatHasEnded(name) {
+  await page.getByRole("link", { name: "History" }).click();
+  const records = page.getByRole("table", { name: "records" }).getByRole("row");
+  await page.getByRole("searchbox", { name: "Search records" }).fill(`verb drain ${name}`);
+  await says(records.nth(1), "drain deadline=30m");
+  await says(records.nth(1), "done");
+  await says(records.nth(1), name);
+  await isAccessible("history");
+  await page.getByRole("link", { name: "Fleet" }).click();
+  await shown(row(name));
+}
+
 async function drainsByButton(name) {
   const button = row(name).getByRole("button", { name: `Drain ${name}` });
   const question = page.getByRole("dialog", { name: `Drain ${name}?` });
@@ -449,6 +461,7 @@ try {
   await isAccessible("fleet");
   await resumesByButton(busy);
   await tellsWhatHappened(busy);
+  await tellsWhatHasEnded(busy);
   await ejectsByButton(busy);
   await weighsByButton(busy);
   await actsOnSessionsByButton(busy);

@@ -10,6 +10,7 @@ use hs2router::fake::client::{CallError, Hs2Client, Login, texts};
 use hs2router::fake::{Coordinator, Fault, Settings};
 use hs2router::idl::impala_service::{TGetRuntimeProfileReq, TImpalaHiveServer2ServiceSyncClient};
 use hs2router::idl::t_c_l_i_service::{TOperationState, TSessionHandle};
+use hs2router::session::table::SessionEnd;
 
 use crate::support::fleet::{Door, Fleet, Plan, id, query_id, refusal, refusal_and_state};
 use crate::support::router::{TestRouter, eventually};
@@ -199,7 +200,7 @@ fn a_wrong_secret_spoils_nothing_for_the_right_one() {
         owner.ping(session).unwrap();
         assert_eq!(refusal(stranger.close_session(&guessed)), refusal(stranger.ping(&guessed)));
         owner.ping(session).unwrap();
-        fleet.known().table.remove_session(&id(&session.session_id).0);
+        fleet.known().table.remove_session(&id(&session.session_id).0, SessionEnd::Gone);
     }
     assert_eq!(texts(&owner.fetch(&operation, 10).unwrap().0.unwrap()).len(), 5);
     assert_eq!(lookups(fleet.router(), "nowhere"), 3, "each guess once; then it is remembered");

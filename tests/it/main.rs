@@ -51,6 +51,9 @@ mod ghosts;
 mod health;
 
 #[cfg(test)]
+mod history;
+
+#[cfg(test)]
 mod hive;
 
 #[cfg(test)]

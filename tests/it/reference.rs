@@ -13,8 +13,8 @@ use hs2router::control::config::{Absent, Config, SECTIONS, SectionInfo};
 use hs2router::ids::{Depth, Service};
 use hs2router::metrics::{
     AcceptError, CallOutcome, CloseCause, DESCRIPTIONS, DialOutcome, Direction, DrainWait, DrainedOutcome,
-    Encryption, HandshakeOutcome, Label, LocateOutcome, MoveOutcome, PollOutcome, PortState, ProbeOutcome,
-    RefusalCause, ReloadOutcome, SessionOutcome, WaitOutcome,
+    Encryption, HandshakeOutcome, HistoryLoss, Label, LocateOutcome, MoveOutcome, PollOutcome, PortState,
+    ProbeOutcome, RefusalCause, ReloadOutcome, SessionOutcome, WaitOutcome,
 };
 
 const GENERATED: &str = "<!-- Generated from the source: UPDATE_DOCS=1 cargo test reference -->\n";
@@ -142,6 +142,7 @@ fn metrics_reference() -> String {
     label_values::<ProbeOutcome>(&mut out, "probes_total", "outcome");
     label_values::<PollOutcome>(&mut out, "load_polls_total", "outcome");
     label_values::<PortState>(&mut out, "coordinator_state", "state");
+    label_values::<HistoryLoss>(&mut out, "history_lost_total", "cause");
     label_values::<Direction>(&mut out, "bytes_total", "direction");
     out
 }

@@ -33,7 +33,7 @@ macro_rules! file {
     };
 }
 
-const FILES: [File; 24] = [
+const FILES: [File; 25] = [
     File { path: "/", media_type: HTML, text: include_str!("../page/index.html") },
     file!(CSS, "", "page.css"),
     file!(PICTURE, "", "icon.svg"),
@@ -41,6 +41,7 @@ const FILES: [File; 24] = [
     file!(SCRIPT, "", "dialog.js"),
     file!(SCRIPT, "", "events.js"),
     file!(SCRIPT, "", "fleet.js"),
+    file!(SCRIPT, "", "history.js"),
     file!(SCRIPT, "", "html.js"),
     file!(SCRIPT, "", "listeners.js"),
     file!(SCRIPT, "", "operations.js"),

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::control::history::History;
 use crate::control::log::Log;
 use crate::metrics::{CloseCause, Metrics};
 use crate::net::host::Resolver;
@@ -38,10 +39,12 @@ fn admin() -> Admin {
     let address = listener.local_addr().unwrap();
     let sockets = SocketSettings { keepalive: REQUEST_TIME, user_timeout: None };
     let network = Sockets { settings: sockets, resolver: Resolver::System };
-    let shared = Arc::new(Shared::new(DATA_PATH, network, Arc::new(Metrics::new())));
+    let metrics = Arc::new(Metrics::new());
+    let history = History::unkept(&metrics);
+    let shared = Arc::new(Shared::new(DATA_PATH, network, metrics));
     let (fleets, listeners) = (Vec::new(), Vec::new());
     let (readings, log, rotation, config) = (Arc::default(), Log::default(), Arc::default(), Arc::default());
-    let view = View { shared, rotation, fleets, listeners, readings, log, config };
+    let view = View { shared, rotation, fleets, listeners, readings, log, history, config };
     let end = CancellationToken::new();
     let task = tokio::spawn(serve(listener, view.clone(), end.clone()));
     Admin { address, view, end, task }

@@ -7,6 +7,7 @@ mod query;
 mod target;
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{FromRequestParts, Path, RawQuery, State};
@@ -25,6 +26,7 @@ use super::json::json;
 use super::view::{LogShown, View};
 use crate::clock;
 use crate::control::verbs::Verb;
+use crate::control::view::VerbDone;
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug)]
@@ -91,8 +93,10 @@ async fn answer(verb: Verb, view: View, asked: Asked) -> Response {
     }
     // What was begun is done and noted, whether or not anybody waits for the answer.
     let doing = view.shared.detached.clone().spawn(async move {
+        let from = clock::now();
         let done = act_upon(verb, &view, &asked).await;
         note(verb, &asked, done.as_ref());
+        record(&view, from, verb, &asked, done.as_ref());
         done
     });
     match doing.await {
@@ -116,9 +120,56 @@ fn note(verb: Verb, asked: &Asked, done: Result<&(Response, Target), &NotDone>) 
     tracing::info!(
         verb = %verb.words(), cluster, coordinator, session, operation, named,
         query = asked.query, from = asked.from.map(display),
-        outcome = %done.err().map_or_else(|| "done".to_owned(), ToString::to_string),
+        outcome = %outcome(done),
         "asked by an operator"
     );
+}
+
+/// The audit, in the history.
+fn record(
+    view: &View,
+    from: Instant,
+    verb: Verb,
+    asked: &Asked,
+    done: Result<&(Response, Target), &NotDone>,
+) {
+    let Names { cluster, coordinator, session, operation } = named(verb, asked, done);
+    view.history.note_verb(
+        from,
+        VerbDone {
+            verb: verb.words().to_owned(),
+            query: asked.query.clone(),
+            client: asked.from.map(|from| from.ip()),
+            cluster,
+            coordinator,
+            session,
+            operation,
+            outcome: outcome(done),
+        },
+    );
+}
+
+/// What it was done to, or was to be done to.
+fn named(verb: Verb, asked: &Asked, done: Result<&(Response, Target), &NotDone>) -> Names {
+    if let Ok((_, target)) = done {
+        return target.names();
+    }
+    let (cluster, name) = match asked.names.as_slice() {
+        [name] => (None, Some(name.clone())),
+        [cluster, name] => (Some(cluster.clone()), Some(name.clone())),
+        _ => (None, None),
+    };
+    match verb {
+        Verb::Router(_) => Names::default(),
+        Verb::Cluster(_) => Names { cluster: name, ..Names::default() },
+        Verb::Coordinator(_) => Names { cluster, coordinator: name, ..Names::default() },
+        Verb::Session(_) => Names { cluster, session: name, ..Names::default() },
+        Verb::Operation(_) => Names { cluster, operation: name, ..Names::default() },
+    }
+}
+
+fn outcome(done: Result<&(Response, Target), &NotDone>) -> String {
+    done.err().map_or_else(|| "done".to_owned(), ToString::to_string)
 }
 
 async fn log_level(State(view): State<View>) -> Response {

@@ -9,6 +9,7 @@ use toml::Table;
 #[cfg(doc)]
 use crate::control::config::Config;
 use crate::control::config::Words as _;
+use crate::control::history::History;
 use crate::control::log::Log;
 use crate::control::rotation::Rotation;
 use crate::control::view::Readiness;
@@ -34,6 +35,8 @@ pub struct View {
     pub readings: Arc<Readings>,
     /// What happened last, and from which level on it is written.
     pub log: Log,
+    /// What has ended, and what operators had done.
+    pub history: History,
     /// What the router was started with, as [`Config::in_force`] has it.
     pub config: Arc<Table>,
 }

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::checked::{
-    AdminConfig, ClusterConfig, Config, CoordinatorConfig, ListenerConfig, LogConfig, NamedCluster,
-    ProbeConfig, RouterConfig,
+    AdminConfig, ClusterConfig, Config, CoordinatorConfig, HistoryConfig, ListenerConfig, LogConfig,
+    NamedCluster, ProbeConfig, RouterConfig,
 };
 use super::cluster_tls;
 use super::file::File;
 use super::host::{Host, HostPort};
 use super::kerberos;
 use super::keys::{
-    AdminFile, ClusterFile, CoordinatorFile, ListenerFile, LoadFile, LogFile, ProbeFile, RouterFile,
+    AdminFile, ClusterFile, CoordinatorFile, HistoryFile, ListenerFile, LoadFile, LogFile, ProbeFile,
+    RouterFile,
 };
 use super::listener_tls;
 use super::problem::{Fault, Problems};
@@ -126,7 +127,16 @@ fn log(file: &LogFile) -> Option<LogConfig> {
 }
 
 fn admin(file: &AdminFile) -> Option<AdminConfig> {
-    Some(AdminConfig { address: file.address.value? })
+    let history = if file.history.written { Some(history(file.history.value.as_ref()?)?) } else { None };
+    Some(AdminConfig { address: file.address.value?, history })
+}
+
+fn history(file: &HistoryFile) -> Option<HistoryConfig> {
+    Some(HistoryConfig {
+        file: file.file.value.clone()?,
+        rotate: file.rotate.value?.0 as u64,
+        keep: file.keep.value?.0,
+    })
 }
 
 fn cluster(file: &ClusterFile, problems: &mut Problems) -> Option<ClusterConfig> {

@@ -66,10 +66,23 @@ pub struct LogConfig {
 }
 
 /// `[admin]`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminConfig {
     /// A loopback address; port 0 stands for a free one.
     pub address: SocketAddr,
+    /// Where the history is written; `None` if it is only in memory.
+    pub history: Option<HistoryConfig>,
+}
+
+/// `history = { … }` of `[admin]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryConfig {
+    /// The file.
+    pub file: PathBuf,
+    /// The size in bytes at which it is put aside; 1 MiB or more.
+    pub rotate: u64,
+    /// How long files are kept that were put aside; an hour or more.
+    pub keep: Duration,
 }
 
 /// `[[listener]]`
@@ -269,6 +282,9 @@ impl Config {
 
     /// Makes the paths of files relative to `folder`, not to where the process runs.
     pub(super) fn resolve_paths(&mut self, folder: &Path) {
+        if let Some(history) = &mut self.admin.history {
+            history.file = folder.join(&history.file);
+        }
         for tls in self.listeners.iter_mut().filter_map(|listener| listener.tls.as_mut()) {
             listener_tls::count_from(folder, tls);
         }

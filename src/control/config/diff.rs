@@ -59,7 +59,7 @@ impl Config {
             detect_timeout, handshake_timeout, connect_timeout, open_timeout, keepalive, stall_timeout,
             client_lost_grace, drain_timeout, max_connections, replay_limit, replay_memory, session_table_size; but);
         differing!("log", keys, LogConfig: &old.log, &self.log; format, level; but);
-        differing!("admin", keys, AdminConfig: &old.admin, &self.admin; address; but);
+        differing!("admin", keys, AdminConfig: &old.admin, &self.admin; address, history; but);
         if old.listeners != self.listeners {
             keys.push("listener".to_owned());
         }
@@ -155,6 +155,7 @@ mod tests {
             ),
             ("[router]", "[log]\nlevel = \"debug\"\n[router]", vec!["log.level"]),
             ("[router]", "[admin]\naddress = \"127.0.0.1:5\"\n[router]", vec!["admin.address"]),
+            ("[router]", "[admin]\nhistory = { file = \"h\" }\n[router]", vec!["admin.history"]),
             ("127.0.0.1:1", "127.0.0.1:2", vec!["listener"]),
             ("name = \"two\"", "name = \"three\"", vec!["cluster"]),
             ("reserve = 2", "reserve = 1", vec!["cluster.reserve of \"one\""]),

@@ -11,8 +11,8 @@ use std::time::Duration;
 use toml::{Table, Value};
 
 use super::checked::{
-    AdminConfig, ClusterConfig, ClusterKerberos, ClusterTlsConfig, Config, CoordinatorConfig, ListenerConfig,
-    ListenerKerberos, LogConfig, NamedCluster, ProbeConfig, RouterConfig,
+    AdminConfig, ClusterConfig, ClusterKerberos, ClusterTlsConfig, Config, CoordinatorConfig, HistoryConfig,
+    ListenerConfig, ListenerKerberos, LogConfig, NamedCluster, ProbeConfig, RouterConfig,
 };
 use super::units::{ByteSize, TimeSpan};
 use super::words::{VerifyWord, Words};
@@ -121,8 +121,17 @@ fn log(config: LogConfig) -> Table {
 }
 
 fn admin(config: &AdminConfig) -> Table {
-    let AdminConfig { address } = *config;
-    table([("address", text(address))], [])
+    let AdminConfig { address, history } = config;
+    table(
+        [("address", text(address))],
+        [("history", history.as_ref().map(|history| self::history(history).into()))],
+    )
+}
+
+fn history(config: &HistoryConfig) -> Table {
+    let HistoryConfig { file, rotate, keep } = config;
+    let rotate = size(usize::try_from(*rotate).unwrap_or(usize::MAX));
+    table([("file", path(file)), ("rotate", rotate), ("keep", span(*keep))], [])
 }
 
 fn listener(config: &ListenerConfig) -> Table {

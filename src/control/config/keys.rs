@@ -1,6 +1,7 @@
 //! Every table and key of the config, with its type, its default and its meaning.
 //! `docs/CONFIG.md` is generated from what stands here.
 
+mod history;
 mod kerberos;
 mod listener;
 
@@ -11,6 +12,7 @@ use http::HeaderName;
 use toml::Spanned;
 use toml::de::DeValue;
 
+pub(super) use self::history::HistoryFile;
 pub(super) use self::kerberos::{ClusterKerberosFile, ListenerKerberosFile};
 pub(super) use self::listener::{ListenerFile, ListenerTlsFile, PairFile};
 use super::host::{Host, Name};
@@ -27,6 +29,7 @@ pub const SECTIONS: &[SectionInfo] = &[
     RouterFile::INFO,
     LogFile::INFO,
     AdminFile::INFO,
+    HistoryFile::INFO,
     ListenerFile::INFO,
     ListenerTlsFile::INFO,
     PairFile::INFO,
@@ -109,6 +112,8 @@ section! {
         /// Where the router listens for operators: a loopback address, because there are no users yet. Port 0
         /// takes a free one.
         address: SocketAddr = default("127.0.0.1:25025"),
+        /// The file of what has ended and what operators had done.
+        history: HistoryFile = derived("none: the last are in memory only"),
     }
     later {
         "users": "names and password hashes, so that the port may listen on other addresses",
@@ -329,4 +334,12 @@ macro_rules! table_value {
     )+};
 }
 
-table_value!(ListenerTlsFile, ListenerKerberosFile, ProbeFile, LoadFile, ClusterTlsFile, ClusterKerberosFile);
+table_value!(
+    HistoryFile,
+    ListenerTlsFile,
+    ListenerKerberosFile,
+    ProbeFile,
+    LoadFile,
+    ClusterTlsFile,
+    ClusterKerberosFile
+);

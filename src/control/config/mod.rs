@@ -30,8 +30,8 @@ mod value;
 mod words;
 
 pub use checked::{
-    AdminConfig, ClusterConfig, ClusterKerberos, ClusterTlsConfig, Config, CoordinatorConfig, ListenerConfig,
-    ListenerKerberos, LogConfig, NamedCluster, RouterConfig,
+    AdminConfig, ClusterConfig, ClusterKerberos, ClusterTlsConfig, Config, CoordinatorConfig, HistoryConfig,
+    ListenerConfig, ListenerKerberos, LogConfig, NamedCluster, RouterConfig,
 };
 pub use diff::NewState;
 pub use host::{Host, HostError, HostPort, LONGEST_NAME, Name};

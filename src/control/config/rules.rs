@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use super::checked::ClusterConfig;
 use super::host::Name;
-use super::keys::{AdminFile, ClusterFile, CoordinatorFile, ListenerFile, ProbeFile, RouterFile};
+use super::keys::{
+    AdminFile, ClusterFile, CoordinatorFile, HistoryFile, ListenerFile, ProbeFile, RouterFile,
+};
 use super::problem::{Fault, Problems};
 use super::units::TimeSpan;
 use super::value::Entry;
@@ -52,7 +54,21 @@ pub(super) fn router(file: &RouterFile, problems: &mut Problems) {
     }
 }
 
+fn history(file: &HistoryFile, problems: &mut Problems) {
+    let is_kept = |span: &TimeSpan| span.0 >= Duration::from_hours(1);
+    file.keep.demand(problems, is_kept, "a duration of 1h or more");
+    file.rotate.demand(problems, |size| size.0 >= 1 << 20, "a size of 1MiB or more");
+    if let Some(path) = file.file.value.as_ref().filter(|path| path.file_name().is_none()) {
+        let (value, why) = (path.display().to_string(), "has no name of a file".to_owned());
+        let remedy = "write one such as \"/var/lib/hs2router/history.jsonl\"".to_owned();
+        file.file.fault(problems, Fault::BadValue { value, why, remedy });
+    }
+}
+
 pub(super) fn admin(file: &AdminFile, listeners: &[ListenAddress], problems: &mut Problems) {
+    if let Some(history) = &file.history.value {
+        self::history(history, problems);
+    }
     let Some(address) = file.address.value else { return };
     if !address.ip().to_canonical().is_loopback() {
         let remedy = "write a loopback address such as \"127.0.0.1:25025\"".to_owned();

@@ -12,7 +12,7 @@ pub const LONGEST: Duration = Duration::from_hours(365 * 24);
 /// The largest size that a config may name: 1 TiB.
 pub const LARGEST: u64 = 1 << 40;
 
-/// A duration such as `"250ms"`, `"3s"`, `"10m"` or `"1h"`, at most [`LONGEST`].
+/// A duration such as `"250ms"`, `"3s"`, `"10m"`, `"1h"` or `"30d"`, at most [`LONGEST`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TimeSpan(pub Duration);
 
@@ -37,16 +37,17 @@ pub enum UnitError {
     },
 }
 
-const TIME_UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const TIME_UNITS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 const SIZE_UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 impl FromStr for TimeSpan {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let too_large = UnitError::TooLarge { most: "a year (8760h)" };
+        let too_large = UnitError::TooLarge { most: "a year (365d)" };
         match amount(text, &TIME_UNITS) {
-            None => Err(UnitError::Form { units: "ms, s, m, h" }),
+            None => Err(UnitError::Form { units: "ms, s, m, h, d" }),
             Some(Amount::Fits(ms)) if Duration::from_millis(ms) <= LONGEST => {
                 Ok(Self(Duration::from_millis(ms)))
             }
@@ -120,6 +121,7 @@ mod tests {
         assert_eq!(time("3s"), Duration::from_secs(3));
         assert_eq!(time("10m"), Duration::from_mins(10));
         assert_eq!(time("1h"), Duration::from_hours(1));
+        assert_eq!(time("30d"), Duration::from_hours(720));
         assert_eq!("512B".parse(), Ok(ByteSize(512)));
         assert_eq!("64KiB".parse(), Ok(ByteSize(65_536)));
         assert_eq!("16MiB".parse(), Ok(ByteSize(16_777_216)));
@@ -129,7 +131,11 @@ mod tests {
     #[test]
     fn a_number_without_a_unit_or_with_a_foreign_one_is_refused() {
         for text in ["", "3", "s", "3 s", "-3s", "1.5s", "1h30m", "3S", "3 ", "٣s"] {
-            assert_eq!(text.parse::<TimeSpan>(), Err(UnitError::Form { units: "ms, s, m, h" }), "{text:?}");
+            assert_eq!(
+                text.parse::<TimeSpan>(),
+                Err(UnitError::Form { units: "ms, s, m, h, d" }),
+                "{text:?}"
+            );
         }
         for text in ["", "64", "KiB", "64KB", "64kib", "64 KiB", "-1B"] {
             assert_eq!(

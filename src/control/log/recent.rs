@@ -123,7 +123,7 @@ impl Visit for Texts {
 }
 
 /// Not more than [`LONGEST_TEXT`] of a text.
-fn cut(mut text: String) -> String {
+pub(in crate::control) fn cut(mut text: String) -> String {
     if text.len() > LONGEST_TEXT {
         text.truncate(text.floor_char_boundary(LONGEST_TEXT));
         text.push('…');

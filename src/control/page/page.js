@@ -3,6 +3,7 @@ import { Configuration } from "/page/configuration.js";
 import { Question } from "/page/dialog.js";
 import { Events, asks as asksOfEvents } from "/page/events.js";
 import { Fleet } from "/page/fleet.js";
+import { History, asks as asksOfHistory } from "/page/history.js";
 import { html, render } from "/page/html.js";
 import { Listeners } from "/page/listeners.js";
 import { Operations, asks as asksOfOperations } from "/page/operations.js";
@@ -26,6 +27,7 @@ const VIEWS = {
   operations: { title: "Operations", view: Operations, asks: asksOfOperations },
   waiting: { title: "Waiting", view: Waiting, asks: asksOfWaiting },
   events: { title: "Events", view: Events, asks: asksOfEvents },
+  history: { title: "History", view: History, asks: asksOfHistory },
   listeners: { title: "Listeners", view: Listeners, asks: () => ({ listeners: "listeners" }) },
   configuration: { title: "Configuration", view: Configuration, asks: () => ({ config: "config" }) },
 };

@@ -9,6 +9,7 @@ use crate::cluster::room::{AddressShare, Limits};
 use crate::cluster::{self, AdminState, Cluster, CoordinatorSettings, DrainSettings, HealthSettings, health};
 use crate::control::cluster_tls;
 use crate::control::config::{ClusterConfig, Config, CoordinatorConfig};
+use crate::control::history::History;
 use crate::control::router::kerberos;
 use crate::ids::CoordinatorName;
 use crate::metrics::Metrics;
@@ -59,8 +60,12 @@ pub(super) fn create(
     config: &Config,
     metrics: &Metrics,
     kerberos: Option<&Arc<Kerberos>>,
+    history: &History,
 ) -> Result<Vec<Arc<Fleet>>, FleetError> {
-    config.clusters.iter().map(|cluster| fleet(config, cluster, metrics, kerberos)).collect()
+    let with_history =
+        |table: Table, cluster: &ClusterConfig| table.with_history(history.of_cluster(&cluster.name));
+    let fleet = |cluster| fleet(config, cluster, metrics, kerberos, |table| with_history(table, cluster));
+    config.clusters.iter().map(fleet).collect()
 }
 
 fn fleet(
@@ -68,6 +73,7 @@ fn fleet(
     cluster: &ClusterConfig,
     metrics: &Metrics,
     kerberos: Option<&Arc<Kerberos>>,
+    with_history: impl FnOnce(Table) -> Table,
 ) -> Result<Arc<Fleet>, FleetError> {
     let plan = kerberos.and_then(|kerberos| kerberos::plan(cluster, kerberos));
     let settings = fleet_settings(cluster, config.router.client_lost_grace)?;
@@ -80,7 +86,7 @@ fn fleet(
     let cluster =
         Cluster::new(cluster_settings(cluster)?).map_err(|source| FleetError::Settings { name, source })?;
     begin_drains(&cluster, settings.draining.deadline);
-    Ok(Arc::new(Fleet::new(cluster, table, metrics, settings, Chance::from_system())))
+    Ok(Arc::new(Fleet::new(cluster, with_history(table), metrics, settings, Chance::from_system())))
 }
 
 fn fleet_settings(cluster: &ClusterConfig, client_lost_grace: Duration) -> Result<FleetSettings, FleetError> {

@@ -2,16 +2,20 @@
 //! the same names.
 
 mod events;
+mod history;
 mod operations;
 mod readiness;
+mod record;
 mod rows;
 mod sessions;
 mod user;
 mod waiting;
 
 pub use self::events::{EventRow, Events};
+pub use self::history::{History, HistoryOrder};
 pub use self::operations::{OperationRow, Operations};
 pub use self::readiness::Readiness;
+pub use self::record::{Period, Record, RecordKind, VerbDone};
 pub use self::rows::{Ask, MOST_ROWS};
 pub use self::sessions::{Order, SessionRow, Sessions};
 pub use self::waiting::{Waiting, WaitingRow};

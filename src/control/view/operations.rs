@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::rows::{Ask, Filter, First, rank};
 use super::user::User;
 use crate::serve::fleet::Fleet;
-use crate::session::table::{OperationKind, Progress, SeenOperation, SeenSession};
+use crate::session::table::{Progress, SeenOperation, SeenSession};
 use crate::wire::facts::GuidText;
 
 /// A snapshot of open operations.
@@ -62,11 +62,7 @@ impl OperationRow {
             session: seen.session.map(|session| GuidText(session).to_string()),
             cluster: fleet.cluster.name.to_string(),
             coordinator: fleet.name_of(seen.coordinator),
-            kind: match seen.kind {
-                OperationKind::Statement => "statement",
-                OperationKind::Metadata => "metadata",
-                OperationKind::Located => "located",
-            },
+            kind: seen.kind.word(),
             state: match seen.progress {
                 Progress::Running => "running",
                 Progress::Ended => "ended",

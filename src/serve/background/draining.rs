@@ -18,7 +18,7 @@ use crate::serve::background::deputy::{self, Deputy};
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::member::Member;
 use crate::serve::shared::Shared;
-use crate::session::table::OpenOf;
+use crate::session::table::{OpenOf, OperationEnd};
 
 /// How often to look for drains whose deadline has come.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -123,7 +123,7 @@ async fn cancel_all<S: Stream>(deputy: &Deputy<S>, of: &OpenOf) -> usize {
         if done {
             let guid = operation.guid();
             fleet.table.note_closing(&guid, clock::now());
-            fleet.table.close_operation(&guid);
+            fleet.table.close_operation(&guid, OperationEnd::Cancelled);
         }
         cancelled += usize::from(done);
         if !done && link.is_none() {

@@ -14,7 +14,7 @@ use crate::serve::background::deputy::{self, Deputy, NotDone};
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::wishes::{Fulfilled, Wished};
 use crate::serve::shared::Shared;
-use crate::session::table::{NotNamed, NotReaped, Pinned};
+use crate::session::table::{NotNamed, NotReaped, OperationEnd, Pinned};
 use crate::wire::facts::Guid;
 
 /// How long all sessions of a coordinator may take to move, from the order on.
@@ -67,7 +67,7 @@ pub async fn cancel<S: Stream>(
     let cancelled = deputy.cancel(&running.access, running.named, &mut link).await;
     deputy::put_back(link);
     cancelled?;
-    fleet.table.end_running(operation);
+    fleet.table.end_running(operation, OperationEnd::Cancelled);
     Ok(running.coordinator)
 }
 

@@ -20,7 +20,7 @@ use crate::serve::message::end::End;
 use crate::serve::message::request::Request;
 use crate::session::activity::InUse;
 use crate::session::decide::{operation_of, session_of};
-use crate::session::table::{Expired, NotLive};
+use crate::session::table::{Expired, NotLive, SessionEnd};
 use crate::wire::facts::{GuidText, Handle};
 use crate::wire::hs2::reply::SqlState;
 use crate::wire::method::Role;
@@ -108,7 +108,7 @@ pub(crate) async fn tell_removed<S: Stream>(
     if request.method().role == Role::CloseSession {
         if let Some(session) = request.facts().handle().filter(|session| conn.fleet.table.is_session(session))
         {
-            conn.fleet.table.remove_session(&session.guid);
+            conn.fleet.table.remove_session(&session.guid, SessionEnd::Gone);
         }
         return tell_closed(conn, request).await;
     }
@@ -152,7 +152,7 @@ async fn tell_expired<S: Stream>(
     }
     let reply = done(conn.hs2(), request.facts());
     conn.deliver(&reply, Form::Payload).await?;
-    conn.fleet.table.remove_session(&session.guid);
+    conn.fleet.table.remove_session(&session.guid, SessionEnd::Expired);
     Ok(Some(CallOutcome::Reply))
 }
 

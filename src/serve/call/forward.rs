@@ -22,7 +22,7 @@ use crate::serve::settings::MOVE_TIME;
 use crate::session::activity::InUse;
 use crate::session::decide::session_of;
 use crate::session::retry::{Phase, Remedy, remedy};
-use crate::session::table::Cause;
+use crate::session::table::{Cause, SessionEnd};
 use crate::wire::method::{Retry, Role};
 use crate::wire::verdict::Verdict;
 
@@ -280,7 +280,7 @@ fn forget_session<S: Stream>(conn: &Conn<S>, request: &Request, coordinator: &Co
     if let Some(session) = named.and_then(|_| request.facts().handle())
         && conn.fleet.table.session_owner(&session.guid) == Some(coordinator.id)
     {
-        conn.fleet.table.remove_session(&session.guid);
+        conn.fleet.table.remove_session(&session.guid, SessionEnd::Gone);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::serve::link::Link;
 use crate::serve::link::own_call::OwnCall;
 use crate::serve::message::link_end::Look;
 use crate::serve::settings::DRAIN_LOOK_INTERVAL;
-use crate::session::table::{Cause, Pinned, Target};
+use crate::session::table::{Cause, Pinned, SessionEnd, Target};
 use crate::wire::facts::Guid;
 use crate::wire::hs2;
 use crate::wire::verdict::Verdict;
@@ -96,6 +96,6 @@ async fn touch<S: Stream>(conn: &mut Conn<S>, guid: &Guid, session: Target) {
     // it again.
     let may_come_back = conn.fleet.table.may_leave(guid, Cause::Lost) != Err(Pinned::Immovable);
     if verdict == Some(Verdict::NoSuchSession) && !may_come_back {
-        conn.fleet.table.remove_session(guid);
+        conn.fleet.table.remove_session(guid, SessionEnd::Gone);
     }
 }

@@ -30,7 +30,7 @@ use crate::session::decide::{Affinity, Past, Plan, decide, question};
 use crate::session::idle::IdleTimeout;
 use crate::session::learn::runs;
 use crate::session::locate::{Finding, Question};
-use crate::session::table::{LocatedOperation, NewSession};
+use crate::session::table::{LocatedOperation, NewSession, SessionEnd};
 use crate::wire::facts::{Facts, GuidText};
 use crate::wire::method::Method;
 use crate::wire::verdict::Verdict;
@@ -123,7 +123,7 @@ pub(crate) async fn locate_elsewhere<S: Stream>(
     conn.attached.forget(&handle.guid);
     match question {
         Question::Session(_) if conn.fleet.table.is_session(&handle) => {
-            conn.fleet.table.remove_session(&handle.guid);
+            conn.fleet.table.remove_session(&handle.guid, SessionEnd::Gone);
         }
         Question::Session(_) => {}
         Question::Operation(..) => conn.fleet.table.forget_operation(&handle),

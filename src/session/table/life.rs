@@ -19,6 +19,7 @@ mod transitions;
 
 use std::time::{Duration, Instant};
 
+use super::end::SessionEnd;
 use super::mobile::{Leftover, Mobile, Pinned};
 use crate::cluster::SessionCount;
 use crate::cluster::room::Tenancy;
@@ -208,6 +209,15 @@ impl Life {
         match self {
             Self::Live(live) => Some(live),
             Self::Expired { .. } | Self::Closed { .. } | Self::Buried(_) => None,
+        }
+    }
+
+    /// How it ends if it does so now, for this reason; `None` if it has ended before.
+    pub(super) fn end(&self, end: SessionEnd) -> Option<SessionEnd> {
+        match self {
+            Self::Live(_) => Some(end),
+            Self::Expired { .. } => Some(SessionEnd::Expired),
+            Self::Closed { .. } | Self::Buried(_) => None,
         }
     }
 

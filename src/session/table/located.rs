@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use dashmap::mapref::entry::Entry;
 
+use super::end::OperationEnd;
 use super::operation::{LocatedOperation, Open, OpenLoad, Operation, OperationKind};
 use super::secret::same;
 use super::store::{OPERATIONS_PER_SESSION, Table};
@@ -23,7 +24,10 @@ impl Table {
     /// An operation that was located is not there after all.
     pub fn forget_operation(&self, operation: &Handle) {
         let is_it = |_: &Guid, known: &Operation| same(known.secret.as_ref(), &operation.secret);
-        drop(self.operations.remove_if(&operation.guid, is_it));
+        let removed = self.operations.remove_if(&operation.guid, is_it);
+        if let Some((guid, Operation { coordinator, open: Some(open), .. })) = removed {
+            self.tell_operation(guid, (coordinator, &open), None, OperationEnd::Gone);
+        }
     }
 
     /// Takes an operation in that was located, for as long as a session without connections is remembered,
@@ -43,6 +47,7 @@ impl Table {
             since: now,
             has_result_set: true,
             load,
+            end: None,
             _in_use: open,
         };
         let open = Some(Box::new(open));
@@ -56,7 +61,10 @@ impl Table {
         let next = || self.located.lock().next_over(now, self.settings.detached_for, most);
         while let Some(guid) = next() {
             // What was closed meanwhile is remembered as long as every closed operation.
-            drop(self.operations.remove_if(&guid, |_, operation| operation.open.is_some()));
+            let removed = self.operations.remove_if(&guid, |_, operation| operation.open.is_some());
+            if let Some((guid, Operation { coordinator, open: Some(open), .. })) = removed {
+                self.tell_operation(guid, (coordinator, &open), None, OperationEnd::Forgotten);
+            }
         }
     }
 }

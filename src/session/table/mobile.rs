@@ -37,6 +37,8 @@ struct Moved {
     known_as: Handle,
     /// The latest last.
     leftovers: Vec<Leftover>,
+    /// Where it was before, each once.
+    earlier: Vec<CoordinatorId>,
 }
 
 /// A session that is still open on a coordinator from which it has moved away.
@@ -137,6 +139,11 @@ impl Mobile {
         self.moved.as_ref().map_or(&[], |moved| &moved.leftovers)
     }
 
+    /// Where it was before it moved, each once, in the order of its first stay.
+    pub(super) fn earlier(&self) -> &[CoordinatorId] {
+        self.moved.as_ref().map_or(&[], |moved| &moved.earlier)
+    }
+
     /// What remains to be closed when it is gone where it is.
     pub(super) fn into_leftovers(self) -> Vec<Leftover> {
         self.moved.map(|moved| moved.leftovers).unwrap_or_default()
@@ -186,14 +193,18 @@ impl Mobile {
     /// It is opened on another coordinator and stays open where it was. Returns the leftovers that are
     /// forgotten: any on the new coordinator, and the oldest if there are too many.
     pub(super) fn arrive(&mut self, from: Leftover, to: Leftover, incarnation: u32) -> Vec<Leftover> {
-        let mut leftovers = self.moved.take().map(|moved| moved.leftovers).unwrap_or_default();
+        let moved = self.moved.take().map(|moved| (moved.leftovers, moved.earlier));
+        let (mut leftovers, mut earlier) = moved.unwrap_or_default();
+        if !earlier.contains(&from.coordinator) {
+            earlier.push(from.coordinator);
+        }
         leftovers.push(from);
         let on_it = |known: &mut Leftover| known.coordinator == to.coordinator;
         let mut forgotten: Vec<_> = leftovers.extract_if(.., on_it).collect();
         if leftovers.len() > MOST_LEFTOVERS {
             forgotten.push(leftovers.remove(0));
         }
-        self.moved = Some(Box::new(Moved { known_as: to.handle, leftovers }));
+        self.moved = Some(Box::new(Moved { known_as: to.handle, leftovers, earlier }));
         (self.incarnation, self.changed) = (incarnation, None);
         forgotten
     }

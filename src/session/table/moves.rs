@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::end::OperationEnd;
 use super::life::Arrival;
 use super::mobile::{Cause, Done, Leftover, Mobile, Movable, Pinned};
 use super::session::Session;
@@ -180,7 +181,7 @@ impl Departure {
         };
         left_open.sort_unstable();
         for operation in &left_open {
-            self.table.close_operation(operation);
+            self.table.close_operation(operation, OperationEnd::SessionMoved);
         }
         Some(forgotten)
     }

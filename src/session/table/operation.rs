@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::end::OperationEnd;
 use super::secret::Secret;
 use crate::cluster::{OperationCount, RunningCount};
 use crate::ids::CoordinatorId;
@@ -31,6 +32,8 @@ pub(super) struct Open {
     pub(super) has_result_set: bool,
     /// None once its coordinator's process seems to have ended.
     pub(super) load: Option<OpenLoad>,
+    /// What was seen of its end.
+    pub(super) end: Option<OperationEnd>,
     pub(super) _in_use: OpenCount,
 }
 
@@ -51,6 +54,17 @@ pub enum OperationKind {
     Metadata,
     /// Nobody knows: it was located.
     Located,
+}
+
+impl OperationKind {
+    /// A word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Statement => "statement",
+            Self::Metadata => "metadata",
+            Self::Located => "located",
+        }
+    }
 }
 
 /// An operation that was just minted.

@@ -2,7 +2,9 @@
 
 use dashmap::mapref::entry::Entry;
 
-use super::operation::{NewOperation, Open, OpenLoad, Operation};
+use super::end::OperationEnd;
+use super::history::Whose;
+use super::operation::{NewOperation, Open, OpenLoad, Operation, OperationKind};
 use super::secret::same;
 use super::store::{OPERATIONS_PER_SESSION, Table};
 use crate::ids::CoordinatorId;
@@ -32,8 +34,11 @@ impl Table {
         if !self.make_room() {
             return;
         }
+        // A statement that does not run any more has ended with its reply.
+        let end = (running.is_none() && kind == OperationKind::Statement).then_some(OperationEnd::Finished);
         let load = Some(OpenLoad { running, _open: counted });
-        let open = Open { session: Some(session), kind, since: now, has_result_set, load, _in_use: open };
+        let open =
+            Open { session: Some(session), kind, since: now, has_result_set, load, end, _in_use: open };
         let operation = Operation { coordinator, secret, open: Some(Box::new(open)) };
         let older = match self.operations.entry(guid) {
             Entry::Occupied(old) if old.get().coordinator != coordinator => return,
@@ -43,8 +48,9 @@ impl Table {
                 None
             }
         };
-        if let Some(older) = older.and_then(|older| older.open?.session) {
-            self.unlist(&older, &guid);
+        if let Some(open) = older.and_then(|older| older.open) {
+            let whose = open.session.and_then(|session| self.unlist(&session, &guid));
+            self.tell_operation(guid, (coordinator, &open), whose, OperationEnd::Gone);
         }
         // Inserted first, listed second: a session that closes in between finds either nothing or the
         // operation.
@@ -70,44 +76,57 @@ impl Table {
     }
 
     /// What was open in a session goes with it, whatever ended that: nobody else would stop counting it.
-    pub(super) fn forget_operations<'a>(&self, listed: impl IntoIterator<Item = &'a Guid>) {
-        for operation in listed {
-            drop(self.operations.remove(operation));
+    pub(super) fn forget_operations<'a>(
+        &self,
+        listed: impl IntoIterator<Item = &'a Guid>,
+        whose: Option<&Whose>,
+    ) {
+        for guid in listed {
+            if let Some((guid, Operation { coordinator, open: Some(open), .. })) =
+                self.operations.remove(guid)
+            {
+                self.tell_operation(guid, (coordinator, &open), whose.cloned(), OperationEnd::SessionEnded);
+            }
         }
     }
 
-    fn unlist(&self, session: &Guid, operation: &Guid) {
-        if let Some(mut session) = self.sessions.get_mut(session) {
-            session.usage.operations.remove(operation);
-        }
+    /// Whose the session is, if anybody wants to know.
+    fn unlist(&self, session: &Guid, operation: &Guid) -> Option<Whose> {
+        let mut session = self.sessions.get_mut(session)?;
+        session.usage.operations.remove(operation);
+        self.whose(&session)
     }
 
     /// An operation's end was seen: it is open, but runs no more.
-    pub fn end_running(&self, guid: &Guid) {
-        self.end_running_if(guid, |_| true);
+    pub fn end_running(&self, guid: &Guid, end: OperationEnd) {
+        self.end_running_if(guid, end, |_| true);
     }
 
     /// An operation has finished; it goes on running while it has rows to fetch.
     pub fn finish(&self, guid: &Guid) {
-        self.end_running_if(guid, |open| !open.has_result_set);
+        self.end_running_if(guid, OperationEnd::Finished, |open| !open.has_result_set);
     }
 
-    fn end_running_if(&self, guid: &Guid, condition: impl FnOnce(&Open) -> bool) {
-        if let Some(mut operation) = self.operations.get_mut(guid)
-            && let Some(open) = &mut operation.open
-            && condition(open)
-            && let Some(load) = &mut open.load
-        {
-            load.running = None;
+    fn end_running_if(&self, guid: &Guid, end: OperationEnd, runs_no_more: impl FnOnce(&Open) -> bool) {
+        let Some(mut operation) = self.operations.get_mut(guid) else { return };
+        let Some(open) = &mut operation.open else { return };
+        let runs_no_more = runs_no_more(open);
+        if let Some(load) = &mut open.load {
+            // What is seen after its end says nothing of it.
+            if load.running.is_some() || open.end.is_none() {
+                open.end = Some(end);
+            }
+            if runs_no_more {
+                load.running = None;
+            }
         }
     }
 
-    /// An operation was closed: it stays known for its profile, until newer ones need the room.
-    pub fn close_operation(&self, guid: &Guid) {
-        let open = self.operations.get_mut(guid).and_then(|mut operation| operation.open.take());
-        let Some(open) = open else { return };
-        if let Some(session) = &open.session {
-            self.unlist(session, guid);
+    /// An operation was closed, or is as good as that: it stays known for its profile, until newer ones need the
+    /// room.
+    pub fn close_operation(&self, guid: &Guid, end: OperationEnd) {
+        if !self.take_open(guid, end) {
+            return;
         }
         let forgotten = {
             let mut closed = self.closed.lock();
@@ -117,6 +136,18 @@ impl Table {
         if let Some(forgotten) = forgotten {
             self.forget_closed(&forgotten);
         }
+    }
+
+    /// It is not open any more; false if it was not.
+    pub(super) fn take_open(&self, guid: &Guid, end: OperationEnd) -> bool {
+        let open = self.operations.get_mut(guid).and_then(|mut operation| {
+            let open = operation.open.take()?;
+            Some((operation.coordinator, open))
+        });
+        let Some((coordinator, open)) = open else { return false };
+        let whose = open.session.and_then(|session| self.unlist(&session, guid));
+        self.tell_operation(*guid, (coordinator, &open), whose, end);
+        true
     }
 
     /// As [`Self::is_session`], of an operation.

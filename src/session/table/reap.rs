@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use dashmap::mapref::entry::Entry;
 
+use super::end::{OperationEnd, SessionEnd};
 use super::life::{Memory, NotReaped};
 use super::mobile::Leftover;
 use super::session::{Session, Target};
@@ -22,6 +23,7 @@ pub struct Reaping {
     table: Arc<Table>,
     guid: Guid,
     activity: Arc<Activity>,
+    end: SessionEnd,
     /// Where it may be open: where it is, and its leftovers.
     pub targets: Vec<Target>,
 }
@@ -44,18 +46,20 @@ impl Reaping {
 
     /// False if it is not there.
     fn note_closed_where_it_is(&self, target: &Target) -> bool {
-        let expired = {
+        let (expired, ended) = {
             let session = self.table.sessions.get_mut(&self.guid);
             let Some(mut session) = session.filter(|session| self.is_of(session)) else { return false };
             if session.target(&self.guid).as_ref() != Some(target) {
                 return false;
             }
-            session.close().is_ok()
+            let ended = self.table.ending(&self.guid, &session, self.end);
+            (session.close().is_ok(), ended)
         };
         if expired {
             self.table.close_operations_of(&self.guid);
+            self.table.tell_session(ended);
         } else {
-            self.table.remove_session(&self.guid);
+            self.table.remove_session(&self.guid, self.end);
         }
         true
     }
@@ -100,8 +104,7 @@ impl Table {
     pub fn reap(self: &Arc<Self>, guid: &Guid, now: Instant, grace: Duration) -> Option<Reaping> {
         let mut session = self.sessions.get_mut(guid)?;
         session.reap(now, grace).ok()?;
-        let (activity, targets) = (Arc::clone(&session.usage.activity), session.targets(guid));
-        Some(Reaping { table: Arc::clone(self), guid: *guid, activity, targets })
+        Some(self.reaping(guid, &session, SessionEnd::Abandoned))
     }
 
     /// Begins to close a session because an operator wants that, whoever uses it.
@@ -111,8 +114,12 @@ impl Table {
     pub fn close_now(self: &Arc<Self>, guid: &Guid) -> Result<Reaping, NotReaped> {
         let mut session = self.sessions.get_mut(guid).ok_or(NotReaped::NothingToClose)?;
         session.usage.life.reap()?;
+        Ok(self.reaping(guid, &session, SessionEnd::ClosedByOperator))
+    }
+
+    fn reaping(self: &Arc<Self>, guid: &Guid, session: &Session, end: SessionEnd) -> Reaping {
         let (activity, targets) = (Arc::clone(&session.usage.activity), session.targets(guid));
-        Ok(Reaping { table: Arc::clone(self), guid: *guid, activity, targets })
+        Reaping { table: Arc::clone(self), guid: *guid, activity, end, targets }
     }
 
     /// A leftover of a session was closed. A session that is gone is forgotten when it is nowhere any more,
@@ -122,8 +129,9 @@ impl Table {
         match session.get_mut().usage.life.note_leftover_closed(leftover) {
             Memory::Keep => {}
             Memory::Forget => {
+                let whose = self.whose(session.get());
                 let operations = session.remove().usage.operations;
-                self.forget_operations(&operations);
+                self.forget_operations(&operations, whose.as_ref());
             }
         }
     }
@@ -133,7 +141,7 @@ impl Table {
         let mut operations: Vec<_> = operations.into_iter().flatten().collect();
         operations.sort_unstable();
         for operation in &operations {
-            self.close_operation(operation);
+            self.close_operation(operation, OperationEnd::SessionEnded);
         }
     }
 }

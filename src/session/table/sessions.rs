@@ -6,6 +6,7 @@ use std::time::Instant;
 use dashmap::mapref::entry::Entry;
 
 use super::admission::{Admission, NotAdmitted};
+use super::end::SessionEnd;
 use super::life::{Memory, NotLive};
 use super::secret::same;
 use super::session::{NewSession, Session};
@@ -73,7 +74,10 @@ impl Table {
             }
         };
         // One coordinator minted the same guid twice: what was open in the older session went with it.
-        self.forget_operations(older.iter().flat_map(|older| &older.usage.operations));
+        if let Some(older) = older {
+            self.forget_operations(&older.usage.operations, self.whose(&older).as_ref());
+            self.tell_session(self.ending(&guid, &older, SessionEnd::Gone));
+        }
         Ok(())
     }
 
@@ -141,15 +145,17 @@ impl Table {
         session.usage.life.not_live().filter(|_| same(session.secret.as_ref(), &handle.secret))
     }
 
-    /// A session is gone, and what was open in it. It is remembered if it may still be open where it was
+    /// A session has ended like this, and what was open in it. It is remembered if it may still be open where it was
     /// before it moved.
-    pub fn remove_session(&self, guid: &Guid) {
+    pub fn remove_session(&self, guid: &Guid, end: SessionEnd) {
         let Entry::Occupied(mut session) = self.sessions.entry(*guid) else { return };
+        let (whose, ended) = (self.whose(session.get()), self.ending(guid, session.get(), end));
         let operations = match session.get_mut().bury() {
             Memory::Keep => std::mem::take(&mut session.get_mut().usage.operations),
             Memory::Forget => session.remove().usage.operations,
         };
-        self.forget_operations(&operations);
+        self.forget_operations(&operations, whose.as_ref());
+        self.tell_session(ended);
     }
 
     /// A session has ended with the link that opened it; those that used it are to be told so.
@@ -157,7 +163,7 @@ impl Table {
         if let Some(session) = self.sessions.get(guid) {
             session.usage.activity.note_lost(session.coordinator);
         }
-        self.remove_session(guid);
+        self.remove_session(guid, SessionEnd::Disconnected);
     }
 
     /// Forgets sessions that nothing has been attached to for so long that their coordinator has closed them,
@@ -166,19 +172,26 @@ impl Table {
     /// forgotten.
     pub fn forget_detached(&self, now: Instant) -> usize {
         let limit = self.settings.detached_for;
-        let (mut sessions, mut operations) = (0, Vec::new());
+        let (mut sessions, mut operations, mut ended) = (0, Vec::new(), Vec::new());
         // Judged and removed under one lock, so that nobody can come back in between.
-        self.sessions.retain(|_, session| {
+        self.sessions.retain(|guid, session| {
             let is_past = session.is_past(now);
             let since = session.usage.attachment.see_detached(now);
             let is_over = since.is_some_and(|since| now.saturating_duration_since(since) >= limit);
             if is_past || is_over {
                 sessions += usize::from(!is_past);
-                operations.extend(session.usage.operations.drain());
+                let whose = self.whose(session);
+                operations.push((std::mem::take(&mut session.usage.operations), whose));
+                ended.push(self.ending(guid, session, SessionEnd::Forgotten));
             }
             !is_past && !is_over
         });
-        self.forget_operations(&operations);
+        for (operations, whose) in &operations {
+            self.forget_operations(operations, whose.as_ref());
+        }
+        for ended in ended {
+            self.tell_session(ended);
+        }
         self.forget_located(now);
         sessions
     }

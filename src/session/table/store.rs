@@ -6,6 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::admission::Admissions;
+use super::history::History;
 use super::operation::{LocatedOperations, Operation};
 use super::session::Session;
 use crate::session::hashing::GuidMap;
@@ -37,6 +38,7 @@ pub struct Table {
     pub(super) closed_capacity: usize,
     pub(super) located: Mutex<LocatedOperations>,
     pub(super) admissions: Admissions,
+    pub(super) history: Option<Box<dyn History>>,
 }
 
 impl Table {
@@ -50,6 +52,7 @@ impl Table {
             closed_capacity: CLOSED_OPERATIONS.min(settings.capacity.saturating_mul(OPERATIONS_PER_SESSION)),
             located: Mutex::default(),
             admissions: Admissions::default(),
+            history: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a table promises, seen from outside.
 
+mod ended;
 mod lives;
 mod located;
 mod model;
@@ -7,7 +8,10 @@ mod operations;
 mod seen;
 mod sessions;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::operation::Operation;
 use super::session::Session;
@@ -20,6 +24,35 @@ use crate::session::messages::{cluster, guessed, handle};
 use crate::wire::facts::{Guid, Handle};
 
 const DETACHED_FOR: Duration = Duration::from_mins(1);
+
+/// A history in memory.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    pub(super) sessions: Arc<Mutex<Vec<EndedSession>>>,
+    pub(super) operations: Arc<Mutex<Vec<EndedOperation>>>,
+}
+
+impl History for Told {
+    fn session_ended(&self, session: EndedSession) {
+        self.sessions.lock().push(session);
+    }
+
+    fn operation_ended(&self, operation: EndedOperation) {
+        self.operations.lock().push(operation);
+    }
+}
+
+impl Told {
+    /// How each session ended that was told of since the last look.
+    pub(super) fn sessions(&self) -> Vec<SessionEnd> {
+        self.sessions.lock().drain(..).map(|ended| ended.end).collect()
+    }
+
+    /// How each operation ended.
+    pub(super) fn operations(&self) -> Vec<OperationEnd> {
+        self.operations.lock().drain(..).map(|ended| ended.end).collect()
+    }
+}
 
 struct Fixture {
     cluster: Cluster,

@@ -115,6 +115,33 @@ fn events_tell_what_happened_to_a_coordinator_the_newest_first() {
 }
 
 #[test]
+fn what_has_ended_is_listed_with_whose_it_was_and_how_it_ended() {
+    let fleet = Fleet::secured(1);
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    let operation = client.execute(&session, "select 1").unwrap();
+    client.close(&operation).unwrap();
+    client.close_session(&session).unwrap();
+    assert_eq!(asked(&fleet, "weight c1 2").0, 0);
+    let mut table = String::new();
+    assert!(eventually(|| {
+        table = asked(&fleet, "history").1;
+        table.lines().count() == 4
+    }));
+    for (row, kind, outcome) in [(0, "verb", "done"), (1, "session", "closed"), (2, "operation", "closed")] {
+        assert_eq!((cell(&table, row, "kind"), cell(&table, row, "outcome")), (kind, outcome), "{table}");
+        assert_eq!(cell(&table, row, "user"), if kind == "verb" { "-" } else { "ann" }, "{table}");
+        assert_eq!(cell(&table, row, "coordinator"), "c1", "{table}");
+    }
+    assert!(table.contains("weight weight=2"), "{table}");
+    let (code, table, _) = asked(&fleet, "history ann --kind operation --sort lasted");
+    assert_eq!((code, table.lines().count()), (0, 2), "{table}");
+    let (_, json, _) = asked(&fleet, "history --kind verb --json");
+    let history: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&history["total"], &history["matching"]), (&3.into(), &1.into()));
+}
+
+#[test]
 fn a_drain_waits_until_the_coordinator_is_empty_and_resume_undoes_it() {
     let fleet = Fleet::of(1);
     let mut client = fleet.hs2();

@@ -1,5 +1,7 @@
 //! What nobody may read elsewhere: passwords, the secrets of handles, the text of statements.
 
+use std::fs;
+
 use hs2router::fake::sasl::{BAD, COMPLETE, OK, START, frame, negotiation};
 
 use crate::admin::ask_at;
@@ -30,11 +32,12 @@ fn hold_no_secret(name: &str, bytes: &[u8]) {
 }
 
 /// Where the admin port says something, and a word that shows that it does.
-const ADMIN: [(&str, &str); 7] = [
+const ADMIN: [(&str, &str); 8] = [
     ("/metrics", "hs2router_calls_total{method=\"ExecuteStatement\""),
     ("/api/v1/sessions", "\"service\":\""),
     ("/api/v1/operations", "\"kind\":\"statement\""),
     ("/api/v1/events", "\"event\":\""),
+    ("/api/v1/history", "\"history\":["),
     ("/api/v1/coordinators", "\"state\":\"active\""),
     ("/api/v1/listeners", "\"address\""),
     ("/api/v1/clusters", "\"test\""),
@@ -86,7 +89,10 @@ fn talk_of_secrets(client: &mut Talk) -> Vec<Message> {
 #[test]
 fn no_secret_is_in_a_log_on_the_admin_port_or_in_an_error() {
     let script = troubled();
-    let router = TestRouter::with("impala", &[script.address()], "stall_timeout = \"300ms\"");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("history.jsonl");
+    let keys = format!("stall_timeout = \"300ms\"\n[admin.history]\nfile = \"{}\"", file.display());
+    let router = TestRouter::with("impala", &[script.address()], &keys);
     let listener = router.listener(0);
     let mut answers = Vec::new();
     for mut client in [Talk::connect(listener), Talk::connect_framed(listener)] {
@@ -129,4 +135,11 @@ fn no_secret_is_in_a_log_on_the_admin_port_or_in_an_error() {
     for (path, body) in shown(&router) {
         hold_no_secret(path, body.as_bytes());
     }
+    drop(client);
+    router.drain();
+    let history = fs::read_to_string(file).unwrap();
+    for kind in ["session", "operation"] {
+        assert!(history.contains(&format!("\"kind\":\"{kind}\"")), "{history}");
+    }
+    hold_no_secret("the history", history.as_bytes());
 }

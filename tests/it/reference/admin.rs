@@ -185,6 +185,20 @@ fn the_admin_reference_shows_and_explains_every_field_of_events() {
 }
 
 #[test]
+fn the_admin_reference_shows_and_explains_every_field_of_the_history() {
+    let fleet = Fleet::secured(1);
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    client.close_session(&session).unwrap();
+    let mut shown = Value::Null;
+    assert!(eventually(|| {
+        shown = answer(fleet.router(), "history");
+        shown["matching"] == 1
+    }));
+    compare("history", &shown);
+}
+
+#[test]
 fn the_admin_reference_has_every_path() {
     let text = fs::read_to_string(file()).unwrap();
     for (method, path) in paths() {

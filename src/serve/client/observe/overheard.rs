@@ -24,7 +24,7 @@ use crate::session::idle::IdleTimeout;
 use crate::session::learn::{Call, learn};
 use crate::session::statement::Effect;
 
-use crate::session::table::{NewSession, OpenOperations, Origin};
+use crate::session::table::{NewSession, OpenOperations, Origin, SessionEnd};
 use crate::wire::dialogue::{Asked, Dialogue, LostTrack};
 use crate::wire::facts::{Facts, GuidText, Handle};
 use crate::wire::method::{Method, Role};
@@ -124,7 +124,7 @@ impl<S: Stream> Overheard<S> {
         let table = &place.fleet.table;
         for session in attached.on(place.coordinator.id) {
             if table.is_of(&session, &ACCESS.identity) {
-                table.remove_session(&session);
+                table.remove_session(&session, SessionEnd::NotFollowed);
             }
         }
     }

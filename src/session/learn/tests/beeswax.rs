@@ -99,7 +99,7 @@ fn somebody_elses_cancel_or_close_that_succeeds_ends_a_beeswax_query() {
 #[test]
 fn a_beeswax_query_ends_with_its_connections_session() {
     let fixture = querying();
-    fixture.table.remove_session(&handle(SESSION).guid);
+    fixture.table.remove_session(&handle(SESSION).guid, SessionEnd::Closed);
     assert!(!fixture.knows_operation() && fixture.open.is_empty());
     assert_eq!(fixture.running(), 0);
 }

@@ -11,7 +11,10 @@ use crate::session::state::{State, Why};
 use crate::session::table::life::NotLive;
 use crate::session::table::mobile::MOST_LEFTOVERS;
 use crate::session::table::session::Usage;
-use crate::session::table::{NewOperation, NewSession, OpenOperations, OperationKind, Remaining, Settings};
+use crate::session::table::tests::Told;
+use crate::session::table::{
+    NewOperation, NewSession, OpenOperations, OperationKind, Remaining, SessionEnd, Settings,
+};
 use crate::wire::hs2::open::Open;
 
 const COOLDOWN: Duration = Duration::from_secs(10);
@@ -24,6 +27,7 @@ struct Fixture {
     cluster: Cluster,
     table: Arc<Table>,
     open: OpenOperations,
+    told: Told,
 }
 
 fn id(coordinator: u32) -> CoordinatorId {
@@ -45,8 +49,10 @@ fn request() -> Vec<u8> {
 impl Fixture {
     /// Session 1 of ann on coordinator 0.
     fn new() -> Self {
-        let table = Arc::new(Table::new(Settings { capacity: 100, detached_for: Duration::from_mins(1) }));
-        let this = Self { cluster: cluster(6), table, open: OpenOperations::default() };
+        let (table, told) =
+            (Table::new(Settings { capacity: 100, detached_for: Duration::from_mins(1) }), Told::default());
+        let table = Arc::new(table.with_history(Box::new(told.clone())));
+        let this = Self { cluster: cluster(6), table, open: OpenOperations::default(), told };
         this.insert_session();
         this
     }
@@ -209,7 +215,7 @@ fn a_session_leaves_a_coordinator_once() {
 fn a_session_that_ended_on_its_way_does_not_arrive() {
     let fleet = Fixture::new();
     let departure = fleet.depart(Cause::Lost).unwrap();
-    fleet.table.remove_session(&handle(1).guid);
+    fleet.table.remove_session(&handle(1).guid, SessionEnd::Closed);
     assert_eq!(departure.arrive(fleet.arrival(1, 2)), None);
     assert_eq!(fleet.sessions()[..2], [0, 0]);
 }
@@ -223,7 +229,7 @@ fn a_session_that_is_gone_is_remembered_until_it_is_closed_where_it_was() {
     fleet.go(1, 2);
     fleet.insert_operation(3, 1);
     for _ in 0..2 {
-        fleet.table.remove_session(&guid);
+        fleet.table.remove_session(&guid, SessionEnd::Closed);
         assert_eq!(fleet.table.not_live(&handle(1)), Some(NotLive::Gone));
     }
     assert_eq!(fleet.table.not_live(&guessed(handle(1))), None);
@@ -247,7 +253,7 @@ fn what_a_late_statement_opened_where_the_session_was_goes_with_it() {
     let fleet = Fixture::new();
     let guid = handle(1).guid;
     fleet.go(1, 2);
-    fleet.table.remove_session(&guid);
+    fleet.table.remove_session(&guid, SessionEnd::Closed);
     // It was sent before the session moved; the coordinator answers only now.
     fleet.insert_operation(3, 0);
     fleet.table.note_leftover_closed(&guid, &left(0, 1));
@@ -262,7 +268,7 @@ fn a_session_that_could_be_closed_only_where_it_was_goes_on_where_it_is() {
     fleet.go(1, 2);
     fleet.table.note_leftover_closed(&handle(1).guid, &left(0, 1));
     assert_eq!(fleet.table.handle_at(&handle(1), &user("ann"), id(1)), Some(handle(2)));
-    fleet.table.remove_session(&handle(1).guid);
+    fleet.table.remove_session(&handle(1).guid, SessionEnd::Closed);
     assert_eq!(fleet.owner(), None);
 }
 
@@ -304,7 +310,7 @@ fn changed_data_pins_a_session_for_a_while_after_the_operation_was_closed() {
     let (closed, soon) =
         (now + Duration::from_hours(1), COOLDOWN.checked_sub(Duration::from_millis(1)).unwrap());
     fleet.table.note_closing(&handle(3).guid, closed);
-    fleet.table.close_operation(&handle(3).guid);
+    fleet.table.close_operation(&handle(3).guid, OperationEnd::Closed);
     assert_eq!(fleet.depart(leaves(closed + soon)).unwrap_err(), Pinned::ChangedData);
     drop(fleet.depart(Cause::Lost).unwrap());
     assert!(fleet.depart(leaves(closed + COOLDOWN)).is_ok());
@@ -317,7 +323,7 @@ fn operations_that_only_read_do_not_prolong_that() {
     fleet.insert_operation(4, 0);
     fleet.done(&Effect::Nothing, 4, now);
     fleet.table.note_closing(&handle(4).guid, now + COOLDOWN);
-    fleet.table.close_operation(&handle(4).guid);
+    fleet.table.close_operation(&handle(4).guid, OperationEnd::Closed);
     assert!(fleet.depart(leaves(now + COOLDOWN)).is_ok());
 }
 
@@ -382,4 +388,23 @@ fn a_plain_session_is_small() {
     let boxed = size_of::<Usage>() + size_of::<Mobile>() + request().len() + shared;
     let entry = size_of::<Guid>() + size_of::<Session>();
     assert!(entry + boxed <= 408, "{entry} + {boxed} bytes");
+}
+
+#[test]
+fn a_session_that_moved_is_one_session_with_all_the_coordinators_that_it_was_on() {
+    let fleet = Fixture::new();
+    fleet.insert_operation(3, 0);
+    for (coordinator, known_as) in [(1, 2), (0, 5), (2, 6)] {
+        fleet.go(coordinator, known_as);
+    }
+    assert_eq!((fleet.told.sessions(), fleet.told.operations()), (vec![], vec![OperationEnd::Finished]));
+    fleet.table.remove_session(&handle(1).guid, SessionEnd::Closed);
+    // Its leftovers are remembered, but it has ended.
+    let leftovers = fleet.table.leftovers(&handle(1).guid);
+    for leftover in &leftovers {
+        fleet.table.note_leftover_closed(&handle(1).guid, leftover);
+    }
+    let told = fleet.told.sessions.lock();
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].coordinator, &*told[0].earlier), (id(2), &[id(0), id(1)][..]));
 }

@@ -8,6 +8,7 @@ use crate::session::idle::IdleTimeout;
 use crate::session::messages::{cluster, guessed, handle};
 use crate::session::table::life::{Expired, NotLive};
 use crate::session::table::session::NOT_LIVE_KEPT;
+use crate::session::table::tests::Told;
 use crate::session::table::{NewOperation, NewSession, OpenOperations, OperationKind, Settings};
 use crate::wire::facts::Handle;
 
@@ -21,12 +22,15 @@ struct Fixture {
     cluster: Cluster,
     table: Arc<Table>,
     start: Instant,
+    told: Told,
 }
 
 impl Fixture {
     fn new() -> Self {
         let settings = Settings { capacity: 8, detached_for: Duration::from_mins(20) };
-        let this = Self { cluster: cluster(1), table: Arc::new(Table::new(settings)), start: clock::now() };
+        let told = Told::default();
+        let table = Arc::new(Table::new(settings).with_history(Box::new(told.clone())));
+        let this = Self { cluster: cluster(1), table, start: clock::now(), told };
         let mut room =
             Room::<()>::new(Limits { threads: None, reserve: 0, address_share: AddressShare::ALL });
         let owner = &this.cluster.coordinators()[0];
@@ -180,4 +184,27 @@ fn a_session_is_touched_after_a_while_and_as_long_as_it_may_be_idle() {
     assert_eq!(touched(1, Duration::from_secs(599)), Some(handle(1)));
     assert_eq!(touched(1, TIMEOUT), None);
     assert_eq!(touched(2, GRACE), None, "its link is its own");
+}
+
+#[test]
+fn a_session_that_the_router_closes_is_told_of_once_and_why() {
+    let closed = |reaping: Reaping| reaping.closed(&reaping.targets[0]);
+    let fixture = Fixture::new();
+    closed(fixture.end(TIMEOUT).unwrap());
+    assert_eq!(fixture.told.sessions(), [SessionEnd::Expired], "though a connection may still hear of it");
+    assert_eq!(fixture.told.operations(), [OperationEnd::SessionEnded]);
+    fixture.table.forget_detached(fixture.start + NOT_LIVE_KEPT);
+    fixture.table.remove_session(&handle(1).guid, SessionEnd::Closed);
+    assert_eq!(fixture.table.session_owner(&handle(1).guid), None);
+    assert_eq!(fixture.told.sessions(), [], "that was told before");
+
+    let fixture = Fixture::new();
+    fixture.table.detach(&handle(1).guid);
+    fixture.table.forget_detached(fixture.start);
+    closed(fixture.end(GRACE).unwrap());
+    assert_eq!(fixture.told.sessions(), [SessionEnd::Abandoned]);
+
+    let fixture = Fixture::new();
+    closed(fixture.table.close_now(&handle(1).guid).unwrap());
+    assert_eq!(fixture.told.sessions(), [SessionEnd::ClosedByOperator]);
 }

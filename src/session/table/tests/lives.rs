@@ -186,7 +186,9 @@ impl World {
             },
             Event::Release(which) => drop(take(&mut self.holds, which)),
             Event::Mint { operation } => self.mint(operation, number),
-            Event::CloseOperation { operation } => self.table.close_operation(&handle(operation).guid),
+            Event::CloseOperation { operation } => {
+                self.table.close_operation(&handle(operation).guid, OperationEnd::Closed);
+            }
             _ => self.look_after(number, event),
         }
     }
@@ -217,7 +219,7 @@ impl World {
                     self.table.note_leftover_closed(&guid, &leftover);
                 }
             }
-            Event::Remove => self.table.remove_session(&guid),
+            Event::Remove => self.table.remove_session(&guid, SessionEnd::Closed),
             Event::EndProcess { coordinator } => {
                 self.table.note_process_ended(CoordinatorId(coordinator), |_, _| true);
             }
@@ -316,7 +318,7 @@ impl World {
         self.check()?;
         for number in 0..SESSIONS {
             let guid = handle(number).guid;
-            self.table.remove_session(&guid);
+            self.table.remove_session(&guid, SessionEnd::Closed);
             for leftover in self.table.leftovers(&guid) {
                 self.table.note_leftover_closed(&guid, &leftover);
             }

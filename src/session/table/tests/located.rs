@@ -68,7 +68,7 @@ fn a_found_session_is_routed_and_counted_like_any_and_says_that_it_was_found() {
     );
     assert!(fixture.table.was_located(&guid));
     assert_eq!(fixture.load().open_sessions, 1);
-    fixture.table.remove_session(&guid);
+    fixture.table.remove_session(&guid, SessionEnd::Closed);
     assert_eq!(fixture.load().open_sessions, 0);
     fixture.table.insert_session(fixture.session(SESSION, OWNER)).unwrap();
     assert!(!fixture.table.was_located(&guid), "one that was opened here is known through and through");
@@ -116,9 +116,9 @@ fn a_found_operation_counts_until_it_ends_and_is_closed() {
     assert_eq!((fixture.load().running_operations, fixture.open.is_empty()), (1, false));
     fixture.table.finish(&guid);
     assert_eq!(fixture.load().running_operations, 1, "it may have rows");
-    fixture.table.end_running(&guid);
+    fixture.table.end_running(&guid, OperationEnd::Finished);
     assert_eq!((fixture.load().running_operations, fixture.open.is_empty()), (0, false));
-    fixture.table.close_operation(&guid);
+    fixture.table.close_operation(&guid, OperationEnd::Closed);
     assert!(fixture.open.is_empty() && fixture.knows_operation(OPERATION), "its profile may be asked for");
     fixture.table.forget_detached(now + DETACHED_FOR);
     assert!(fixture.knows_operation(OPERATION), "it is forgotten as every closed one");
@@ -141,7 +141,7 @@ fn however_many_operations_are_found_the_table_is_bounded() {
     for number in 0..200 {
         fixture.find_operation(number, now);
         if number % 2 == 0 {
-            fixture.table.close_operation(&handle(number).guid);
+            fixture.table.close_operation(&handle(number).guid, OperationEnd::Closed);
         }
         assert!(fixture.table.operations() <= 8 * OPERATIONS_PER_SESSION);
         assert!(fixture.table.located.lock().0.len() <= 8 * OPERATIONS_PER_SESSION + 1);

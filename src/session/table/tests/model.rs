@@ -89,9 +89,15 @@ fn apply(fixture: &Fixture, event: &Event) {
         Event::Mint { operation, session, coordinator } => {
             fixture.insert_operation(operation, session, coordinator);
         }
-        Event::EndRunning { operation } => fixture.table.end_running(&handle(operation).guid),
-        Event::CloseOperation { operation } => fixture.table.close_operation(&handle(operation).guid),
-        Event::CloseSession { session } => fixture.table.remove_session(&handle(session).guid),
+        Event::EndRunning { operation } => {
+            fixture.table.end_running(&handle(operation).guid, OperationEnd::Finished);
+        }
+        Event::CloseOperation { operation } => {
+            fixture.table.close_operation(&handle(operation).guid, OperationEnd::Closed);
+        }
+        Event::CloseSession { session } => {
+            fixture.table.remove_session(&handle(session).guid, SessionEnd::Closed);
+        }
         Event::ForgetAll => {
             let now = clock::now();
             fixture.table.forget_detached(now);
@@ -124,7 +130,7 @@ proptest! {
             prop_assert_eq!(fixture.open.is_empty(), !open);
         }
         for session in 0..5 {
-            fixture.table.remove_session(&handle(session).guid);
+            fixture.table.remove_session(&handle(session).guid, SessionEnd::Closed);
         }
         prop_assert_eq!(fixture.counted(), (0, 0));
         prop_assert!(fixture.open.is_empty());

@@ -10,9 +10,9 @@ fn an_operation_minted_twice_ends_with_the_later_session() {
     fixture.insert_session(2, 0).unwrap();
     fixture.insert_operation(11, 1, 0);
     fixture.insert_operation(11, 2, 0);
-    fixture.table.remove_session(&handle(1).guid);
+    fixture.table.remove_session(&handle(1).guid, SessionEnd::Closed);
     assert_eq!(fixture.operation_owner(11), Some(0));
-    fixture.table.remove_session(&handle(2).guid);
+    fixture.table.remove_session(&handle(2).guid, SessionEnd::Closed);
     assert_eq!((fixture.operation_owner(11), fixture.counted()), (None, (0, 0)));
 }
 
@@ -26,8 +26,8 @@ fn open_operations_fill_the_table_and_closed_ones_make_room() {
     fixture.insert_operation(15, 1, 0);
     assert_eq!(fixture.operation_owner(15), None);
     assert_eq!(fixture.counted(), (1, 4), "what is not kept does not count");
-    fixture.table.close_operation(&handle(12).guid);
-    fixture.table.close_operation(&handle(11).guid);
+    fixture.table.close_operation(&handle(12).guid, OperationEnd::Closed);
+    fixture.table.close_operation(&handle(11).guid, OperationEnd::Closed);
     fixture.insert_operation(15, 1, 0);
     assert_eq!(fixture.operation_owner(15), Some(0));
     assert_eq!(fixture.operation_owner(12), None, "closed first, forgotten first");
@@ -40,14 +40,14 @@ fn a_closed_operation_stays_resolvable_and_counts_no_more() {
     fixture.insert_session(1, 0).unwrap();
     fixture.insert_operation(11, 1, 0);
     assert!(!fixture.open.is_empty());
-    fixture.table.close_operation(&handle(11).guid);
-    fixture.table.close_operation(&handle(11).guid);
+    fixture.table.close_operation(&handle(11).guid, OperationEnd::Closed);
+    fixture.table.close_operation(&handle(11).guid, OperationEnd::Closed);
     assert_eq!(fixture.operation_owner(11), Some(0));
     assert!(fixture.table.is_operation(&handle(11)));
     assert!(fixture.open.is_empty());
     assert_eq!(fixture.counted(), (1, 0));
     assert_eq!(fixture.closed_guids(), 1, "closing twice is remembered once");
-    fixture.table.remove_session(&handle(1).guid);
+    fixture.table.remove_session(&handle(1).guid, SessionEnd::Closed);
     assert_eq!(fixture.operation_owner(11), Some(0), "impala-shell may still ask for its profile");
 }
 
@@ -58,7 +58,7 @@ fn the_oldest_closed_operation_is_forgotten_at_the_bound() {
     fixture.insert_session(1, 0).unwrap();
     for number in [13, 11, 12] {
         fixture.insert_operation(number, 1, 0);
-        fixture.table.close_operation(&handle(number).guid);
+        fixture.table.close_operation(&handle(number).guid, OperationEnd::Closed);
     }
     assert_eq!([11, 12, 13].map(|number| fixture.operation_owner(number)), [Some(0), Some(0), None]);
     assert_eq!(fixture.closed_guids(), 2);
@@ -70,11 +70,11 @@ fn the_bound_on_closed_operations_forgets_no_open_one() {
     fixture.table.closed_capacity = 1;
     fixture.insert_session(1, 0).unwrap();
     fixture.insert_operation(11, 1, 0);
-    fixture.table.close_operation(&handle(11).guid);
+    fixture.table.close_operation(&handle(11).guid, OperationEnd::Closed);
     // The same guid once more, now open, while the closed one is still queued.
     fixture.insert_operation(11, 1, 0);
     fixture.insert_operation(12, 1, 0);
-    fixture.table.close_operation(&handle(12).guid);
+    fixture.table.close_operation(&handle(12).guid, OperationEnd::Closed);
     assert_eq!(fixture.operation_owner(11), Some(0));
 }
 
@@ -87,10 +87,10 @@ fn a_session_takes_its_operations_along_and_gives_the_counts_back() {
     fixture.insert_operation(12, 1, 0);
     fixture.insert_operation(21, 2, 0);
     assert_eq!(fixture.counted(), (2, 3));
-    fixture.table.remove_session(&handle(1).guid);
+    fixture.table.remove_session(&handle(1).guid, SessionEnd::Closed);
     assert_eq!([11, 12, 21].map(|number| fixture.operation_owner(number)), [None, None, Some(0)]);
     assert_eq!(fixture.counted(), (1, 1));
-    fixture.table.remove_session(&handle(2).guid);
+    fixture.table.remove_session(&handle(2).guid, SessionEnd::Closed);
     assert_eq!(fixture.counted(), (0, 0));
     assert!(fixture.open.is_empty());
 }
@@ -126,7 +126,7 @@ fn to_close_an_operation_costs_no_more_where_its_session_has_many() {
     }
     let begun = clock::now();
     for guid in &guids {
-        fixture.table.close_operation(guid);
+        fixture.table.close_operation(guid, OperationEnd::Closed);
     }
     assert!(fixture.open.is_empty());
     // A look through the others at each close takes more than twenty seconds in this build, a look-up a tenth
@@ -142,7 +142,7 @@ fn running_ends_while_the_operation_stays_open() {
     fixture.insert_operation(11, 1, 0);
     fixture.table.finish(&handle(11).guid);
     assert_eq!(fixture.counted(), (1, 1), "its rows remain");
-    fixture.table.end_running(&handle(11).guid);
+    fixture.table.end_running(&handle(11).guid, OperationEnd::Finished);
     assert_eq!(fixture.counted(), (1, 0));
     assert!(!fixture.open.is_empty());
 }
@@ -173,7 +173,7 @@ fn what_is_open_on_a_coordinator_is_told_by_whose_it_is_and_how_a_call_names_it(
     for (number, session, coordinator) in [(11, 1, 0), (12, 1, 0), (13, 2, 0), (14, 3, 0), (15, 4, 1)] {
         fixture.insert_operation(number, session, coordinator);
     }
-    fixture.table.close_operation(&handle(12).guid);
+    fixture.table.close_operation(&handle(12).guid, OperationEnd::Closed);
     let query = handle(16).guid;
     let owner = fixture.cluster.coordinator(CoordinatorId(0)).unwrap();
     fixture.table.insert_operation(NewOperation {

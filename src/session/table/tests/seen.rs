@@ -52,9 +52,9 @@ fn an_operation_is_shown_as_far_as_it_has_come_until_it_is_closed() {
     let guid = handle(11).guid;
     let progress = || fixture.table.seen_operations().first().map(|seen| (seen.session, seen.progress));
     assert_eq!(progress(), Some((Some(handle(1).guid), Progress::Running)));
-    fixture.table.end_running(&guid);
+    fixture.table.end_running(&guid, OperationEnd::Finished);
     assert_eq!(progress(), Some((Some(handle(1).guid), Progress::Ended)));
-    fixture.table.close_operation(&guid);
+    fixture.table.close_operation(&guid, OperationEnd::Closed);
     assert_eq!(progress(), None);
 }
 

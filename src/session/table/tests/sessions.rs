@@ -57,7 +57,7 @@ fn another_coordinators_guid_is_not_overwritten() {
     fixture.insert_operation(11, 2, 1);
     assert_eq!(fixture.operation_owner(11), Some(0));
     assert_eq!((fixture.load(0).running_operations, fixture.load(1).running_operations), (1, 0));
-    fixture.table.remove_session(&handle(2).guid);
+    fixture.table.remove_session(&handle(2).guid, SessionEnd::Closed);
     assert_eq!(fixture.operation_owner(11), Some(0), "it is not the second session's");
 }
 
@@ -106,7 +106,7 @@ fn a_full_table_takes_no_further_session_until_one_leaves() {
     assert!(fixture.table.is_full());
     assert_eq!(fixture.insert_session(3, 0), Err(NotKept::Full));
     assert_eq!(fixture.counted(), (2, 0), "what is not kept does not count");
-    fixture.table.remove_session(&handle(1).guid);
+    fixture.table.remove_session(&handle(1).guid, SessionEnd::Closed);
     assert_eq!(fixture.insert_session(3, 0), Ok(()));
 }
 
