@@ -31,8 +31,8 @@ const LONGEST_FILTER: usize = 256;
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum BadQuery {
     #[error(
-        "the parameters are limit, filter, for sessions and the history sort, and for the history kind, each given once \
-         at most"
+        "the parameters are limit, filter and, for sessions and the history, sort and, for the history, kind, each given \
+         once at most"
     )]
     Unknown,
     #[error("limit must be a number from 0 to {MOST_ROWS}")]

@@ -227,7 +227,8 @@ fn a_circle_of_two_files_is_found_however_the_import_is_written() {
         (
             "control/config/section.rs",
             "fn f() { super::keys::SECTIONS; }\n",
-            "control::config::keys, control::config::keys::kerberos, control::config::keys::listener",
+            "control::config::keys, control::config::keys::history, control::config::keys::kerberos, \
+             control::config::keys::listener",
         ),
         (
             "control/admin/shown.rs",
