@@ -1,4 +1,4 @@
-//! Sessions, operations, waiting clients and events for operators: lists that are too long to be shown in full.
+//! Sessions, connections, operations, waiting clients and events for operators: lists that are too long to be shown in full.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::guard;
 use super::json::json;
 use super::view::View;
 use crate::clock;
-use crate::control::view::{Ask, Events, MOST_ROWS, Operations, Order, Sessions, Waiting};
+use crate::control::view::{Ask, Connections, Events, MOST_ROWS, Operations, Order, Sessions, Waiting};
 use crate::wire::http::form;
 
 /// The rows in an answer, if nothing is asked for.
@@ -42,9 +42,10 @@ enum BadQuery {
 pub(super) fn routes() -> Router<View> {
     // One look at a time, so that those of many readers do not need much memory together.
     let turn = Arc::new(Semaphore::new(1));
-    let [second, third, fourth] = [(); 3].map(|()| Arc::clone(&turn));
+    let [second, third, fourth, fifth] = [(); 4].map(|()| Arc::clone(&turn));
     Router::new()
         .route("/api/v1/sessions", get(|view, query| sessions(view, query, turn)))
+        .route("/api/v1/connections", get(|view, query| connections(view, query, fifth)))
         .route("/api/v1/operations", get(|view, query| operations(view, query, second)))
         .route("/api/v1/waiting", get(|view, query| waiting(view, query, fourth)))
         .route("/api/v1/events", get(|view, query| events(view, query, third)))
@@ -55,6 +56,15 @@ async fn sessions(State(view): State<View>, query: RawQuery, turn: Arc<Semaphore
     match asked(query.0.as_deref(), true) {
         Err(bad) => refuse(&bad),
         Ok((ask, order)) => look(turn, move || Sessions::of(&view.fleets, &ask, order, clock::now())).await,
+    }
+}
+
+async fn connections(State(view): State<View>, query: RawQuery, turn: Arc<Semaphore>) -> Response {
+    match asked(query.0.as_deref(), false) {
+        Err(bad) => refuse(&bad),
+        Ok((ask, _)) => {
+            look(turn, move || Connections::of(&view.shared.connections, &ask, clock::now())).await
+        }
     }
 }
 

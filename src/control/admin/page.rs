@@ -33,11 +33,12 @@ macro_rules! file {
     };
 }
 
-const FILES: [File; 24] = [
+const FILES: [File; 25] = [
     File { path: "/", media_type: HTML, text: include_str!("../page/index.html") },
     file!(CSS, "", "page.css"),
     file!(PICTURE, "", "icon.svg"),
     file!(SCRIPT, "", "configuration.js"),
+    file!(SCRIPT, "", "connections.js"),
     file!(SCRIPT, "", "dialog.js"),
     file!(SCRIPT, "", "events.js"),
     file!(SCRIPT, "", "fleet.js"),

@@ -30,9 +30,10 @@ fn hold_no_secret(name: &str, bytes: &[u8]) {
 }
 
 /// Where the admin port says something, and a word that shows that it does.
-const ADMIN: [(&str, &str); 7] = [
+const ADMIN: [(&str, &str); 8] = [
     ("/metrics", "hs2router_calls_total{method=\"ExecuteStatement\""),
     ("/api/v1/sessions", "\"service\":\""),
+    ("/api/v1/connections", "\"depth\":\""),
     ("/api/v1/operations", "\"kind\":\"statement\""),
     ("/api/v1/events", "\"event\":\""),
     ("/api/v1/coordinators", "\"state\":\"active\""),
