@@ -166,16 +166,16 @@ impl<S: Stream> Life<S> {
 
     /// Serves the connection until it ends or moves to another worker.
     async fn serve(self: Box<Self>, stage: Stage<S>) {
+        let signals = &self.registration.listed.signals;
         let served = {
-            let (mut served, mut cut) =
-                (pin!(serve(stage)), pin!(self.registration.listed.signals.received(Signal::Cut)));
+            let (mut served, mut cut) = (pin!(serve(stage)), pin!(signals.received(Signal::Cut)));
             poll_fn(|cx| {
                 // This comes first and in every wake-up, because it registers the task for all other signals, too.
                 let is_cut = cut.as_mut().poll(cx).is_ready();
                 // A call that waits for its reply sees the cut by itself, and leaves its link as when a client
                 // vanishes. Whatever else is under way is dropped.
                 match served.as_mut().poll(cx) {
-                    Poll::Pending | Poll::Ready(Err(_)) if is_cut => Poll::Ready(Err(self.cut_end())),
+                    Poll::Pending if is_cut => Poll::Ready(Err(self.cut_end())),
                     polled => polled,
                 }
             })
@@ -183,6 +183,7 @@ impl<S: Stream> Life<S> {
         };
         match served {
             Ok(stage) => self.go_on(stage),
+            Err(_) if signals.is_set(Signal::Cut) => note_end(&self.shared, &self.cut_end()),
             Err(end) => note_end(&self.shared, &end),
         }
     }

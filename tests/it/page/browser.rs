@@ -186,5 +186,5 @@ fn an_operator_sees_the_fleet_and_acts_in_a_browser() {
         *asked.entry(line).or_insert(0) += 1;
     }
     assert!(script.wait().unwrap().success(), "what it said is above; it had asked for {asked:?}");
-    assert_eq!(asked.len(), 8, "it went through all of it: {asked:?}");
+    assert_eq!(asked.len(), 9, "it went through all of it: {asked:?}");
 }
