@@ -16,8 +16,8 @@ pub use self::operator::{
     AdminArgs, HistoryArgs, HistoryKind, HistorySort, ListArgs, RowsArgs, SessionsArgs, Sort, StatusArgs,
 };
 pub use self::verbs::{
-    CancelArgs, ClusterArgs, CoordinatorArgs, DrainArgs, EjectArgs, LogLevelArgs, MoveAllArgs, MoveArgs,
-    PauseClusterArgs, Place, RotationArgs, SessionArgs, WaitArgs, WeightArgs,
+    CancelArgs, ClusterArgs, CoordinatorArgs, CutArgs, DrainArgs, EjectArgs, LogLevelArgs, MoveAllArgs,
+    MoveArgs, PauseClusterArgs, Place, RotationArgs, SessionArgs, WaitArgs, WeightArgs,
 };
 use crate::control::config::{HostError, HostPort};
 use crate::net::listen::ListenAddress;
@@ -118,6 +118,9 @@ pub enum Command {
     /// List the sessions of a running router
     #[command(after_help = operator::SESSIONS_EXAMPLES)]
     Sessions(SessionsArgs),
+    /// List the clients' connections to a running router
+    #[command(after_help = operator::CONNECTIONS_EXAMPLES)]
+    Connections(RowsArgs),
     /// List the open operations of a running router
     #[command(after_help = operator::OPERATIONS_EXAMPLES)]
     Operations(RowsArgs),
@@ -157,6 +160,9 @@ pub enum Command {
     /// Close a session
     #[command(after_help = verbs::CLOSE_EXAMPLES)]
     Close(SessionArgs),
+    /// End a client's connection at once
+    #[command(after_help = verbs::CUT_EXAMPLES)]
+    Cut(CutArgs),
     /// Cancel an operation, wherever it runs
     #[command(after_help = verbs::CANCEL_EXAMPLES)]
     Cancel(CancelArgs),

@@ -4,13 +4,21 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-/// One client connection since the router started; printed as `c1a4`.
+/// One client connection since the router started; printed as `c1a4`, with a hexadecimal number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnId(pub u64);
 
 impl fmt::Display for ConnId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "c{:x}", self.0)
+    }
+}
+
+impl ConnId {
+    /// Reads one as it is printed, and in no other form.
+    pub fn read(text: &str) -> Option<Self> {
+        let id = Self(u64::from_str_radix(text.strip_prefix('c')?, 16).ok()?);
+        (id.to_string() == text).then_some(id)
     }
 }
 
@@ -215,6 +223,18 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// The word that operators see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unframed => "unframed",
+            Self::Framed => "framed",
+            Self::Sasl => "sasl",
+            Self::Http => "http",
+            #[cfg(test)]
+            Self::Lines => "lines",
+        }
+    }
+
     /// The port of a coordinator for calls of HS2 that travel like this.
     pub fn hs2(self) -> Service {
         if self == Self::Http { Service::Hs2Http } else { Service::Hs2 }
@@ -333,6 +353,18 @@ impl Depth {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_is_read_as_it_is_printed_and_in_no_other_form() {
+        for id in [ConnId(0), ConnId(0x1a4), ConnId(u64::MAX)] {
+            assert_eq!(ConnId::read(&id.to_string()), Some(id));
+        }
+        for text in
+            ["", "c", "1a4", "C1a4", "c1A4", "c01a4", "c+1a4", "c-1", "c 1", "cg", "c10000000000000000"]
+        {
+            assert_eq!(ConnId::read(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn each_service_has_a_value_of_its_own() {

@@ -17,6 +17,13 @@ Examples:
   hs2router sessions ann c1 --sort idle
       Sessions with both words in one of their texts, the one that was idle longest first.";
 
+pub(super) const CONNECTIONS_EXAMPLES: &str = "\
+Examples:
+  hs2router connections 192.0.2.17
+      What comes from 192.0.2.17, the oldest first.
+  hs2router connections opaque c1
+      What is passed on to c1 unread.";
+
 pub(super) const OPERATIONS_EXAMPLES: &str = "\
 Example:
   hs2router operations running ann
@@ -174,7 +181,7 @@ impl HistorySort {
     }
 }
 
-/// `hs2router operations`, `hs2router waiting` and `hs2router events`
+/// `hs2router connections`, `hs2router operations`, `hs2router waiting` and `hs2router events`
 #[derive(Clone, Debug, Args)]
 pub struct RowsArgs {
     #[command(flatten)]

@@ -65,6 +65,12 @@ Example:
   hs2router close 9c4d1f0a63b2e875:5a6b7c8d9e0f1a2b
       End a session, with its operations. Its client is told that there is no such session.";
 
+pub(super) const CUT_EXAMPLES: &str = "\
+Examples:
+  hs2router connections ann
+  hs2router cut c1a4
+      End a connection at once. Its client sees it closed, and may connect again.";
+
 pub(super) const CANCEL_EXAMPLES: &str = "\
 Examples:
   hs2router operations running
@@ -217,6 +223,17 @@ pub struct SessionArgs {
     /// The session, as hs2router sessions shows it
     #[arg(value_name = "SESSION")]
     pub session: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the arguments have their own words")]
+    pub admin: AdminArgs,
+}
+
+/// `hs2router cut`
+#[derive(Clone, Debug, Args)]
+pub struct CutArgs {
+    /// The connection, as hs2router connections shows it
+    #[arg(value_name = "CONNECTION")]
+    pub connection: String,
     #[command(flatten)]
     #[expect(missing_docs, reason = "the arguments have their own words")]
     pub admin: AdminArgs,

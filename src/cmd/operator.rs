@@ -1,5 +1,5 @@
-//! What an operator sees and does from a shell: `hs2router status`, `sessions`, `operations`, `waiting`, `events`,
-//! `history`, `config` and the [`verbs`]. They ask the admin port of a router that runs, and say what it says under the same
+//! What an operator sees and does from a shell: `hs2router status`, `sessions`, `connections`, `operations`, `waiting`,
+//! `events`, `history`, `config` and the [`verbs`]. They ask the admin port of a router that runs, and say what it says under the same
 //! names.
 
 use std::io::{self, Write};
@@ -43,6 +43,21 @@ const SESSION: [Column; 10] = [
     Column::seconds("idle"),
     Column::number("open_operations"),
     Column::text("pinned"),
+];
+
+/// What is shown of a connection.
+const CONNECTION: [Column; 11] = [
+    Column::text("connection"),
+    Column::text("user"),
+    Column::text("acts_as"),
+    Column::text("client"),
+    Column::text("listener"),
+    Column::text("cluster"),
+    Column::text("depth"),
+    Column::text("transport"),
+    Column::text("tls"),
+    Column::text("coordinator"),
+    Column::seconds("age"),
 ];
 
 /// What is shown of an operation.
@@ -102,6 +117,7 @@ struct List {
 }
 
 const SESSIONS: List = List { name: "sessions", columns: &SESSION };
+const CONNECTIONS: List = List { name: "connections", columns: &CONNECTION };
 const OPERATIONS: List = List { name: "operations", columns: &OPERATION };
 const WAITING: List = List { name: "waiting", columns: &WAIT };
 const EVENTS: List = List { name: "events", columns: &EVENT };
@@ -131,6 +147,14 @@ pub fn sessions(args: &SessionsArgs, out: &mut impl Write) -> anyhow::Result<()>
         target.push_str(order.as_str());
     }
     list(&args.admin, &target, &SESSIONS, args.list.json, out)
+}
+
+/// `hs2router connections`
+///
+/// # Errors
+/// When the router does not answer, or `out` cannot be written to.
+pub fn connections(args: &RowsArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    list(&args.admin, &target(&CONNECTIONS, &args.list), &CONNECTIONS, args.list.json, out)
 }
 
 /// `hs2router operations`

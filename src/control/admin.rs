@@ -11,6 +11,7 @@
 //! | `GET /api/v1/listeners` | where clients connect, and the certificates that they get, in JSON |
 //! | `GET /api/v1/clusters` | which clusters are paused, and how coordinators are reached with TLS, in JSON |
 //! | `GET /api/v1/sessions` | the sessions that are known, in JSON |
+//! | `GET /api/v1/connections` | the clients' connections that are open, in JSON |
 //! | `GET /api/v1/operations` | the operations that are open, in JSON |
 //! | `GET /api/v1/waiting` | the clients that wait, in JSON |
 //! | `GET /api/v1/events` | what happened last, in JSON |
@@ -112,6 +113,7 @@ const READ: [&str; 16] = [
     "/api/v1/listeners",
     "/api/v1/clusters",
     "/api/v1/sessions",
+    "/api/v1/connections",
     "/api/v1/operations",
     "/api/v1/waiting",
     "/api/v1/events",

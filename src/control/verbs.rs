@@ -12,6 +12,8 @@ pub enum Verb {
     Coordinator(OfCoordinator),
     /// To a session.
     Session(OfSession),
+    /// To a client's connection.
+    Connection(OfConnection),
     /// To an operation.
     Operation(OfOperation),
 }
@@ -62,6 +64,13 @@ pub enum OfSession {
     Close,
 }
 
+/// What can be done to a client's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfConnection {
+    /// It ends at once.
+    Cut,
+}
+
 /// What can be done to an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OfOperation {
@@ -93,7 +102,7 @@ const fn post(words: &'static str, path: &'static str, parameters: &'static [Par
 
 impl Verb {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Router(OfRouter::RotationIn),
         Self::Router(OfRouter::RotationOut),
         Self::Router(OfRouter::LogLevel),
@@ -107,6 +116,7 @@ impl Verb {
         Self::Coordinator(OfCoordinator::MoveAll),
         Self::Session(OfSession::Move),
         Self::Session(OfSession::Close),
+        Self::Connection(OfConnection::Cut),
         Self::Operation(OfOperation::Cancel),
     ];
 
@@ -146,6 +156,7 @@ impl Verb {
             },
             Self::Session(OfSession::Move) => post("move", "/api/v1/sessions/{session}/move", &[TO]),
             Self::Session(OfSession::Close) => post("close", "/api/v1/sessions/{session}/close", &[]),
+            Self::Connection(OfConnection::Cut) => post("cut", "/api/v1/connections/{connection}/cut", &[]),
             Self::Operation(OfOperation::Cancel) => {
                 post("cancel", "/api/v1/operations/{operation}/cancel", &[])
             }

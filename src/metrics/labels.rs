@@ -174,6 +174,8 @@ labels! {
         /// The connection was passed on, and its coordinator's drain reached its deadline with `drain_then =
         /// "cancel"`.
         Drained = "drained",
+        /// An operator had the router cut it.
+        Cut = "cut",
         /// The router stopped.
         RouterShutdown = "router_shutdown",
     }

@@ -4,6 +4,7 @@
 pub mod background;
 mod call;
 pub mod client;
+pub mod connections;
 pub mod fleet;
 mod link;
 pub mod message;

@@ -14,9 +14,10 @@ use crate::ids::ConnId;
 use crate::metrics::{CallMetrics, Metrics};
 use crate::net::limits::WarningLimit;
 use crate::net::stream::Stream;
+use crate::serve::connections::Connections;
 use crate::serve::settings::Settings;
 use crate::serve::threads::memory::ReplayMemory;
-use crate::serve::threads::signals::{AllSignals, Signal};
+use crate::serve::threads::signals::Signal;
 use crate::wire::facts::GuidText;
 use crate::wire::http::own_cookie::CookieKey;
 use crate::wire::http::request::CredentialKey;
@@ -42,8 +43,8 @@ pub struct Shared<S: Stream = TcpStream> {
     pub calls: CallMetrics,
     /// The budget of bytes for requests that are held so that they can be sent again.
     pub replay: ReplayMemory,
-    /// Signals all connections, including those that are waiting for something else.
-    pub(crate) all_signals: Arc<AllSignals>,
+    /// The connections that are open.
+    pub connections: Arc<Connections>,
     /// Cancelled when the router shuts down: each connection ends as soon as nothing is under way on it.
     pub draining: CancellationToken,
     /// Cancelled when the connections that are still open must end at once.
@@ -77,7 +78,7 @@ impl<S: Stream> Shared<S> {
             metrics,
             calls,
             replay,
-            all_signals: Arc::default(),
+            connections: Arc::default(),
             draining,
             cut,
             detached: TaskTracker::new(),
@@ -93,18 +94,18 @@ impl<S: Stream> Shared<S> {
     /// Ends each connection as soon as nothing is under way on it, and stops accepting new ones.
     pub fn drain_connections(&self) {
         self.draining.cancel();
-        self.all_signals.send(Signal::Drain);
+        self.connections.send(Signal::Drain);
     }
 
     /// Ends all connections at once.
     pub fn cut_connections(&self) {
         self.cut.cancel();
-        self.all_signals.send(Signal::Cut);
+        self.connections.send(Signal::Cut);
     }
 
     /// Makes all connections check whether sessions of theirs must leave their coordinators.
     pub(crate) fn have_connections_look(&self) {
-        self.all_signals.send(Signal::Look);
+        self.connections.send(Signal::Look);
     }
 
     /// Whether a log line that strangers can cause may be written now. Returns `None` if it may not, else the

@@ -332,6 +332,17 @@ async function actsOnSessionsByButton(busy) {
   await confirm("Move all");
   await says(page.getByRole("status"), `Sessions leave ${to}, as far as they can.`);
 
+  const connection = await ask("connect once more");
+  await page.getByRole("link", { name: "Connections" }).click();
+  const connections = page.getByRole("table", { name: "connections" }).getByRole("row");
+  await says(connections.filter({ hasText: connection }), "route");
+  await isAccessible("connections");
+  await connections.filter({ hasText: connection }).getByRole("button", { name: `Cut connection ${connection}` }).click();
+  await says(question, `Cut ${connection}?`);
+  await confirm("Cut");
+  await says(page.getByRole("status"), `${connection} is cut.`);
+  await gone(connections.filter({ hasText: connection }));
+
   await page.getByRole("link", { name: "Operations" }).click();
   await page.getByRole("button", { name: /^Cancel operation/ }).click();
   await confirm("Cancel");

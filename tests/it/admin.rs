@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::support::fleet::Fleet;
 use crate::support::router::TestRouter;
 
+mod cut;
 mod drain;
 mod lists;
 mod orders;

@@ -5,7 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use hs2router::fake::sasl::{COMPLETE, Framing, OK, START, negotiation};
+use serde_json::Value;
 
+use super::admin::{ALLOWED, ask_at};
 use super::support::elsewhere::{ELSEWHERE, connect_from};
 use super::support::haproxy::Haproxy;
 use super::support::message::open_session;
@@ -88,6 +90,33 @@ fn the_client_of_each_kind_of_header_is_the_one_in_the_log() {
         let client = format!("client={} ", client.unwrap_or(&via));
         await_line(&router, &["connection{", &client, &format!("via={via} ")]);
     }
+}
+
+#[test]
+fn operators_see_the_client_beside_the_balancer_and_can_cut_a_connection_whose_header_never_comes() {
+    let coordinator = Script::sound();
+    let router = router(&coordinator, "", "");
+    let ask = |request: &str| ask_at(router.router().admin(), request, ALLOWED).1;
+    let shown = |talk: &Talk| {
+        let mut row = Value::Null;
+        assert!(eventually(|| {
+            let listed = ask(&format!("GET /api/v1/connections?filter={}", talk.address()));
+            row = serde_json::from_str::<Value>(&listed).unwrap()["connections"][0].clone();
+            !row.is_null()
+        }));
+        row
+    };
+    let (mut told, mut silent) = (balancer(&router), balancer(&router));
+    told.send(LINE);
+    told.open();
+    let (row, other) = (shown(&told), shown(&silent));
+    assert_eq!((&row["client"], &row["via"]), (&CLIENT.into(), &told.address().to_string().into()), "{row}");
+    assert_eq!((&other["client"], &other["via"]), (&Value::Null, &silent.address().to_string().into()));
+    let connection = other["connection"].as_str().unwrap();
+    let done = ask(&format!("POST /api/v1/connections/{connection}/cut"));
+    assert!(done.contains(r#""outcome":"cut""#), "{done}");
+    assert_eq!(silent.rest(), b"");
+    told.open();
 }
 
 #[test]

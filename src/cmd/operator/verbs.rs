@@ -9,8 +9,8 @@ use super::coordinator::{find, path};
 use super::port::{Port, encoded};
 use super::wait::{self, Awaited, DRAINED, EJECTED, Style, Until, wait_until_done};
 use crate::cli::{
-    CancelArgs, CoordinatorArgs, DrainArgs, EjectArgs, LogLevelArgs, Named, Place, RotationArgs, SessionArgs,
-    WaitArgs, WeightArgs,
+    CancelArgs, CoordinatorArgs, CutArgs, DrainArgs, EjectArgs, LogLevelArgs, Named, Place, RotationArgs,
+    SessionArgs, WaitArgs, WeightArgs,
 };
 use crate::control::config::Words as _;
 
@@ -138,6 +138,22 @@ pub fn close(args: &SessionArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let SessionArgs { session, admin } = args;
     Port::of(admin)?.post(&format!("/api/v1/sessions/{}/close", encoded(session)))?;
     writeln!(out, "{session} is closed")?;
+    Ok(())
+}
+
+/// `hs2router cut`
+///
+/// # Errors
+/// When the router does not answer, or has no such connection.
+pub fn cut(args: &CutArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let CutArgs { connection, admin } = args;
+    let done = Port::of(admin)?.post(&format!("/api/v1/connections/{}/cut", encoded(connection)))?;
+    let client = done.get("client").and_then(Value::as_str).unwrap_or_default();
+    writeln!(
+        out,
+        "{connection} is cut{}{client}",
+        if client.is_empty() { "" } else { ", which came from " }
+    )?;
     Ok(())
 }
 

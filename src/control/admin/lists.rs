@@ -1,4 +1,5 @@
-//! Sessions, operations, waiting clients, events and the history for operators: lists that are too long to be shown in full.
+//! Sessions, connections, operations, waiting clients, events and the history for operators: lists that are too long to
+//! be shown in full.
 
 use std::sync::Arc;
 
@@ -17,7 +18,8 @@ use super::json::json;
 use super::view::View;
 use crate::clock;
 use crate::control::view::{
-    Ask, Events, History, HistoryOrder, MOST_ROWS, Operations, Order, RecordKind, Sessions, Waiting,
+    Ask, Connections, Events, History, HistoryOrder, MOST_ROWS, Operations, Order, RecordKind, Sessions,
+    Waiting,
 };
 use crate::wire::http::form;
 
@@ -49,9 +51,10 @@ enum BadQuery {
 pub(super) fn routes() -> Router<View> {
     // One look at a time, so that those of many readers do not need much memory together.
     let turn = Arc::new(Semaphore::new(1));
-    let [second, third, fourth, fifth] = [(); 4].map(|()| Arc::clone(&turn));
+    let [second, third, fourth, fifth, sixth] = [(); 5].map(|()| Arc::clone(&turn));
     Router::new()
         .route("/api/v1/sessions", get(|view, query| sessions(view, query, turn)))
+        .route("/api/v1/connections", get(|view, query| connections(view, query, sixth)))
         .route("/api/v1/operations", get(|view, query| operations(view, query, second)))
         .route("/api/v1/waiting", get(|view, query| waiting(view, query, fourth)))
         .route("/api/v1/events", get(|view, query| events(view, query, third)))
@@ -63,6 +66,15 @@ async fn sessions(State(view): State<View>, query: RawQuery, turn: Arc<Semaphore
     match asked_sessions(query.0.as_deref()) {
         Err(bad) => refuse(&bad),
         Ok((ask, order)) => look(turn, move || Sessions::of(&view.fleets, &ask, order, clock::now())).await,
+    }
+}
+
+async fn connections(State(view): State<View>, query: RawQuery, turn: Arc<Semaphore>) -> Response {
+    match asked(query.0.as_deref(), Knows::Nothing) {
+        Err(bad) => refuse(&bad),
+        Ok(Asked { ask, .. }) => {
+            look(turn, move || Connections::of(&view.shared.connections, &ask, clock::now())).await
+        }
     }
 }
 

@@ -38,6 +38,7 @@ const FILES: [File; 25] = [
     file!(CSS, "", "page.css"),
     file!(PICTURE, "", "icon.svg"),
     file!(SCRIPT, "", "configuration.js"),
+    file!(SCRIPT, "", "connections.js"),
     file!(SCRIPT, "", "dialog.js"),
     file!(SCRIPT, "", "events.js"),
     file!(SCRIPT, "", "fleet.js"),

@@ -114,11 +114,11 @@ async fn act_upon(verb: Verb, view: &View, asked: &Asked) -> Result<(Response, T
 
 /// The audit: who had what done, and how it ended.
 fn note(verb: Verb, asked: &Asked, done: Result<&(Response, Target), &NotDone>) {
-    let Names { cluster, coordinator, session, operation } =
+    let Names { cluster, coordinator, session, connection, operation } =
         done.ok().map(|(_, target)| target.names()).unwrap_or_default();
     let named = done.is_err().then(|| asked.names.join("/"));
     tracing::info!(
-        verb = %verb.words(), cluster, coordinator, session, operation, named,
+        verb = %verb.words(), cluster, coordinator, session, connection, operation, named,
         query = asked.query, from = asked.from.map(display),
         outcome = %outcome(done),
         "asked by an operator"

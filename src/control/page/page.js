@@ -1,5 +1,6 @@
 // The page: what it knows, how that is kept up to date, and the frame around its views.
 import { Configuration } from "/page/configuration.js";
+import { Connections, asks as asksOfConnections } from "/page/connections.js";
 import { Question } from "/page/dialog.js";
 import { Events, asks as asksOfEvents } from "/page/events.js";
 import { Fleet } from "/page/fleet.js";
@@ -24,6 +25,7 @@ const SHOWN = 8000;
 const VIEWS = {
   fleet: { title: "Fleet", view: Fleet, asks: () => ({ coordinators: "coordinators", clusters: "clusters" }) },
   sessions: { title: "Sessions", view: Sessions, asks: asksOfSessions },
+  connections: { title: "Connections", view: Connections, asks: asksOfConnections },
   operations: { title: "Operations", view: Operations, asks: asksOfOperations },
   waiting: { title: "Waiting", view: Waiting, asks: asksOfWaiting },
   events: { title: "Events", view: Events, asks: asksOfEvents },

@@ -152,6 +152,17 @@ export const VERBS = {
       </p>`,
     done: () => "The session is closed.",
   },
+  "cut": {
+    title: "Cut",
+    path: ({ connection }) => below("connections", connection, "cut"),
+    about: ({ connection }) => `Cut ${connection}?`,
+    tells: ({ connection, client, user }) => html`<p>
+        <code>${connection}</code>${client ? ` from ${client}` : ""}${user ? ` of ${user}` : ""} ends at once. Its client sees it
+        closed, as by a network that fails, and may connect again.
+      </p>
+      <p>Sessions of Impala stay open for it meanwhile; others end.</p>`,
+    done: ({ connection }) => `${connection} is cut.`,
+  },
   "cancel": {
     title: "Cancel",
     path: ({ operation }) => below("operations", operation, "cancel"),

@@ -1,6 +1,7 @@
 //! Snapshots of what the router knows, one type for each thing. Whatever shows them has the same fields under
 //! the same names.
 
+mod connections;
 mod events;
 mod history;
 mod operations;
@@ -11,6 +12,7 @@ mod sessions;
 mod user;
 mod waiting;
 
+pub use self::connections::{ConnectionRow, Connections};
 pub use self::events::{EventRow, Events};
 pub use self::history::{History, HistoryOrder};
 pub use self::operations::{OperationRow, Operations};

@@ -1,8 +1,8 @@
-//! Who is behind a session.
+//! Who is behind a session or a connection.
 
 use crate::ids::{Access, Identity, Proof};
 
-/// Who is behind a session.
+/// Who is behind a session or a connection.
 #[derive(Clone, Copy, Default)]
 pub(super) struct User<'a> {
     /// Whoever has logged in; none without a login, or where only the coordinator knows.

@@ -1,5 +1,5 @@
-//! What operators order: to cancel an operation, to close a session, to move one session or all of a
-//! coordinator.
+//! What operators order: to cancel an operation, to close a session, to cut a connection, to move one session or
+//! all of a coordinator.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use crate::clock;
 use crate::ids::CoordinatorId;
 use crate::net::stream::Stream;
 use crate::serve::background::deputy::{self, Deputy, NotDone};
+use crate::serve::connections::Listed;
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::wishes::{Fulfilled, Wished};
 use crate::serve::shared::Shared;
@@ -97,6 +98,11 @@ pub async fn close<S: Stream>(
         }
     }
     Ok(())
+}
+
+/// Ends a connection at once, as if its client had vanished; returns when it has ended.
+pub async fn cut<S: Stream>(shared: &Shared<S>, connection: &Listed) {
+    shared.connections.cut(connection).await;
 }
 
 /// Has one of its connections move a session to this coordinator, or to the best; returns where it is then.

@@ -14,6 +14,7 @@ use crate::serve::call::attached::Attached;
 use crate::serve::call::counting::CallCount;
 use crate::serve::call::links::Links;
 use crate::serve::call::outcome::Trouble;
+use crate::serve::connections::Listed;
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::entrance::{Delegation, Entrance};
 use crate::serve::link::login::log_own;
@@ -24,7 +25,6 @@ use crate::serve::message::end::End;
 use crate::serve::message::parcel::Parcel;
 use crate::serve::shared::Shared;
 use crate::serve::threads::alarm::Alarm;
-use crate::serve::threads::signals::Signals;
 use crate::serve::threads::workers::Assignment;
 use crate::session::activity::InUse;
 use crate::session::decide::Past;
@@ -50,7 +50,7 @@ pub(crate) struct Introduced<'a, S: Stream> {
     pub(crate) entrance: &'a Entrance<S>,
     pub(crate) client: ClientEnd<S>,
     pub(crate) links: Links<S>,
-    pub(crate) signals: Arc<Signals>,
+    pub(crate) listed: Arc<Listed>,
     pub(crate) assignment: Assignment,
 }
 
@@ -85,8 +85,8 @@ pub(crate) struct Conn<S: Stream> {
     /// When links and sessions are looked after next. It is one timer for the connection's life, because a
     /// new one for each call costs more.
     pub(crate) look: Alarm,
-    /// Wakes the connection while it waits.
-    pub(crate) signals: Arc<Signals>,
+    /// The connection as it is listed, with the signals that wake it while it waits.
+    pub(crate) listed: Arc<Listed>,
     pub(crate) assignment: Assignment,
     /// The leftovers to be closed after the call.
     pub(crate) leftovers: Vec<SessionLeftover>,
@@ -154,7 +154,7 @@ impl<S: Stream> Conn<S> {
 
     /// Creates the value for a connection on which no call has begun.
     pub(crate) fn new(introduced: Introduced<'_, S>) -> Self {
-        let Introduced { shared, entrance, client, links, signals, assignment } = introduced;
+        let Introduced { shared, entrance, client, links, listed, assignment } = introduced;
         let fleet = Arc::clone(&entrance.fleet);
         let hs2 = links.access().hs2();
         let delegation = entrance.delegation().filter(|_| client.asks_each_time()).map(Arc::new);
@@ -164,7 +164,7 @@ impl<S: Stream> Conn<S> {
             span_named: false,
             look: Alarm::after(look_interval(&entrance.fleet)),
             touched: clock::now(),
-            signals,
+            listed,
             assignment,
             leftovers: Vec::new(),
             slowed: Duration::ZERO,

@@ -1,5 +1,9 @@
 //! One exchange: sends a request on a link, awaits the reply, and relays it while scanning for its end.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
 use tokio::time::sleep;
 
 use crate::clock;
@@ -15,10 +19,12 @@ use crate::serve::call::own_cookie;
 use crate::serve::link::Link;
 use crate::serve::link::lost::{Lost, LostCause};
 use crate::serve::link::read_reply::read_out;
+use crate::serve::message::client_end::ClientEnd;
 use crate::serve::message::coding::{Follows, Form};
 use crate::serve::message::end::{BadInput, End};
 use crate::serve::message::request::Request;
 use crate::serve::settings::UNSURE_FOR;
+use crate::serve::threads::signals::{Signal, Signals};
 use crate::session::learn::{Call, learn};
 use crate::session::retry::Phase;
 use crate::wire::facts::Facts;
@@ -286,9 +292,15 @@ async fn await_reply<S: Stream>(
     tokio::select! {
         biased;
         read = link.read() => Ok(read),
-        () = conn.client.gone() => Err(End::client_gone()),
+        () = gone(&conn.client, &conn.listed.signals) => Err(End::client_gone()),
         never = conn.links.ends(), if conn.links.are_idle() => match never {},
     }
+}
+
+/// Resolves when the client is gone, or as good as gone, because its connection is cut.
+async fn gone<S: Stream>(client: &ClientEnd<S>, signals: &Signals) {
+    let mut gone = pin!(client.gone());
+    poll_fn(|cx| if signals.is_set(Signal::Cut) { Poll::Ready(()) } else { gone.as_mut().poll(cx) }).await;
 }
 
 /// Does what [`await_reply`] does, for a request that the coordinator may not see as a whole one. In that
@@ -302,6 +314,7 @@ async fn await_doubtful<S: Stream>(
         biased;
         read = link.read() => Ok(read),
         () = conn.client.closed() => Err(End::client_gone()),
+        () = gone(&conn.client, &conn.listed.signals) => Err(End::client_gone()),
         never = conn.links.ends(), if conn.links.are_idle() => match never {},
         () = sleep(UNSURE_FOR) => Ok(Err(LostCause::Unanswered)),
     }

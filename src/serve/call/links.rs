@@ -11,10 +11,11 @@ use std::task::{Context, Poll};
 
 use crate::cluster::room::{Holder, Kind, Tenancy};
 use crate::cluster::{Coordinator, SessionCount};
-use crate::ids::{Access, ClientAddress, ConnId, CoordinatorId, Service};
+use crate::ids::{Access, ClientAddress, CoordinatorId, Service};
 use crate::net::stream::Stream;
 use crate::serve::call::braking;
 use crate::serve::call::conn::Conn;
+use crate::serve::connections::Listed;
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::candidates::Candidate;
 use crate::serve::fleet::keyring::Key;
@@ -37,7 +38,7 @@ use crate::wire::method::{Method, Retry};
 #[derive(Debug)]
 pub(crate) struct Links<S: Stream> {
     fleet: Arc<Fleet<S>>,
-    conn: ConnId,
+    listed: Arc<Listed>,
     /// The identity that the links belong to, and the transport of their messages.
     access: Access,
     login: Login,

@@ -318,12 +318,12 @@ async fn next_bytes<S: Stream>(conn: &mut Conn<S>) -> Result<Option<Chunk>, End>
                 return if chunk.is_empty() { Err(End::ClientClosed) } else { Ok(Some(chunk)) };
             }
             () = ready(()), if leave => return Err(End::RouterShutdown),
-            () = conn.signals.received_besides(Signal::Drain), if !conn.leaving => {
+            () = conn.listed.signals.received_besides(Signal::Drain), if !conn.leaving => {
                 conn.leaving = true;
                 conn.look_in(DRAIN_LOOK_INTERVAL);
             }
-            () = conn.signals.received_besides(Signal::Look) => {
-                conn.signals.clear(Signal::Look);
+            () = conn.listed.signals.received_besides(Signal::Look) => {
+                conn.listed.signals.clear(Signal::Look);
                 Box::pin(leaving::leave_coordinators(conn)).await?;
             }
             // Links and timer share a branch: each branch costs something in every call.

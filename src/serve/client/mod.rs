@@ -12,8 +12,11 @@ mod tell;
 mod tickets;
 mod tls;
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -30,13 +33,14 @@ use crate::serve::call::conn::{Conn, Introduced};
 use crate::serve::call::links::Links;
 use crate::serve::call::serve;
 use crate::serve::client::passage::{Dialed, Passage, To};
+use crate::serve::connections::{Known, Listed, Registration};
 use crate::serve::fleet::entrance::Entrance;
 use crate::serve::message::client::Client;
 use crate::serve::message::client_end::ClientEnd;
 use crate::serve::message::end::End;
 use crate::serve::message::http::client::HttpPeer;
 use crate::serve::shared::Shared;
-use crate::serve::threads::signals::{Registration, Signal, Signals};
+use crate::serve::threads::signals::Signal;
 use crate::serve::threads::workers::{Assignment, Workers};
 use crate::wire::detect::{Detection, Speech, detect};
 use crate::wire::proxy::is_part_of_header;
@@ -50,7 +54,7 @@ struct Connection<S: Stream> {
     peer: SocketAddr,
     client: Client<S>,
     counters: ListenerMetrics,
-    signals: Arc<Signals>,
+    listed: Arc<Listed>,
     assignment: Assignment,
 }
 
@@ -72,9 +76,9 @@ pub async fn listen<S: Stream>(
         };
         let (Some(Accepted { stream, address, permit }), assignment) = accepted else { return };
         let conn = shared.next_connection();
-        let registration = shared.all_signals.register(conn);
         // Of a connection that a balancer passes on, the header will tell the client.
         let via = entrance.expects_header(address.ip()).then_some(address);
+        let registration = shared.connections.register(conn, at_first(&entrance, address, via));
         // The span has the highest level, because warnings and errors name their connection at any level of the log.
         let span = tracing::error_span!(
             "connection", %conn, client = via.is_none().then_some(tracing::field::display(address)),
@@ -90,7 +94,7 @@ pub async fn listen<S: Stream>(
             peer: address,
             client: Client::new(stream, address.ip()),
             counters: counters.clone(),
-            signals: Arc::clone(&registration.signals),
+            listed: Arc::clone(&registration.listed),
             assignment,
         });
         let life = Life {
@@ -102,6 +106,21 @@ pub async fn listen<S: Stream>(
             _counted: Held::one_of(&counters.open),
         };
         Box::new(life).go_on(Stage::New(connection));
+    }
+}
+
+/// What is known of a connection when it is accepted.
+fn at_first<S: Stream>(entrance: &Entrance<S>, address: SocketAddr, via: Option<SocketAddr>) -> Known {
+    Known {
+        listener: Arc::clone(&entrance.name),
+        cluster: Arc::clone(&entrance.fleet.cluster.name),
+        client: via.is_none().then_some(address),
+        via,
+        since: clock::now(),
+        access: None,
+        tls: None,
+        depth: None,
+        coordinator: None,
     }
 }
 
@@ -147,17 +166,31 @@ impl<S: Stream> Life<S> {
 
     /// Serves the connection until it ends or moves to another worker.
     async fn serve(self: Box<Self>, stage: Stage<S>) {
-        let served = tokio::select! {
-            biased;
-            // This branch comes first and is polled in every wake-up, because it registers the task for all
-            // other signals, too.
-            () = self.registration.signals.received(Signal::Cut) => Err(End::RouterShutdown),
-            served = serve(stage) => served,
+        let signals = &self.registration.listed.signals;
+        let served = {
+            let (mut served, mut cut) = (pin!(serve(stage)), pin!(signals.received(Signal::Cut)));
+            poll_fn(|cx| {
+                // This comes first and in every wake-up, because it registers the task for all other signals, too.
+                let is_cut = cut.as_mut().poll(cx).is_ready();
+                // A call that waits for its reply sees the cut by itself, and leaves its link as when a client
+                // vanishes. Whatever else is under way is dropped.
+                match served.as_mut().poll(cx) {
+                    Poll::Pending if is_cut => Poll::Ready(Err(self.cut_end())),
+                    polled => polled,
+                }
+            })
+            .await
         };
         match served {
             Ok(stage) => self.go_on(stage),
+            Err(_) if signals.is_set(Signal::Cut) => note_end(&self.shared, &self.cut_end()),
             Err(end) => note_end(&self.shared, &end),
         }
+    }
+
+    /// Why the connection ends that was cut.
+    fn cut_end(&self) -> End {
+        if self.shared.cut.is_cancelled() { End::RouterShutdown } else { End::Cut }
     }
 }
 
@@ -229,7 +262,7 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
             if listener == Service::Hs2Http
                 || (detection == Detection::Http && reads_http(&connection.entrance)) =>
         {
-            let links = Links::over_http(Arc::clone(&connection.entrance.fleet), connection.conn);
+            let links = Links::over_http(Arc::clone(&connection.entrance.fleet), &connection.listed);
             return Ok(Stage::Calls(Box::new(connection.into_calls(Transport::Http, links))));
         }
         Detection::Http | Detection::Unknown | Detection::NeedMore => {
@@ -239,7 +272,7 @@ async fn introduce<S: Stream>(mut connection: Box<Connection<S>>) -> Result<Stag
             return unread(connection, listener, None);
         }
     };
-    let links = Links::anonymous(Arc::clone(&connection.entrance.fleet), connection.conn, transport);
+    let links = Links::anonymous(Arc::clone(&connection.entrance.fleet), &connection.listed, transport);
     Ok(Stage::Calls(Box::new(connection.into_calls(transport, links))))
 }
 
@@ -251,8 +284,8 @@ fn reads_http<S: Stream>(entrance: &Entrance<S>) -> bool {
 impl<S: Stream> Connection<S> {
     /// Turns this into a connection whose calls are read.
     fn into_calls(self, transport: Transport, links: Links<S>) -> Conn<S> {
-        note_depth(&self.counters, Depth::Route);
-        let Self { shared, entrance, client, signals, assignment, .. } = self;
+        note_depth(&self.counters, &self.listed, Depth::Route);
+        let Self { shared, entrance, client, listed, assignment, .. } = self;
         let client = match transport {
             Transport::Http => {
                 let peer = HttpPeer {
@@ -264,7 +297,7 @@ impl<S: Stream> Connection<S> {
             }
             _ => ClientEnd::new(client, transport),
         };
-        Conn::new(Introduced { shared, entrance: &entrance, client, links, signals, assignment })
+        Conn::new(Introduced { shared, entrance: &entrance, client, links, listed, assignment })
     }
 }
 
@@ -324,7 +357,8 @@ async fn first_word<S: Stream>(
 }
 
 /// Records how deep a connection is understood, once that is known.
-fn note_depth(counters: &ListenerMetrics, depth: Depth) {
+fn note_depth(counters: &ListenerMetrics, listed: &Listed, depth: Depth) {
     counters.connections.count(depth);
+    listed.note(|known| known.depth = Some(depth));
     Span::current().record("depth", depth.as_str());
 }

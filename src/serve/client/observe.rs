@@ -18,12 +18,13 @@ use crate::net::relay::{Ended, Side};
 use crate::net::stream::Stream;
 use crate::serve::client::observe::overheard::{Overheard, Place};
 use crate::serve::client::{Connection, note_depth};
+use crate::serve::connections::Listed;
 use crate::serve::link::slot::Slot;
 use crate::serve::message::client::Client;
 use crate::serve::message::end::End;
 use crate::serve::settings::DRAIN_LOOK_INTERVAL;
 use crate::serve::threads::alarm::Alarm;
-use crate::serve::threads::signals::{Signal, Signals};
+use crate::serve::threads::signals::Signal;
 use crate::session::table::Origin;
 use crate::wire::dialogue::LostTrack;
 use crate::wire::sasl::gssapi::{Choice, Handshake, Peer, Stage as Progress, is_wrapped};
@@ -54,7 +55,7 @@ pub(super) async fn first_token<S: Stream>(client: &mut Client<S>) -> Result<(),
 pub(super) struct Observer<S: Stream> {
     place: Arc<Place<S>>,
     counters: ListenerMetrics,
-    signals: Arc<Signals>,
+    listed: Arc<Listed>,
     stage: Stage<S>,
     /// How deep the connection is understood, once that was counted.
     depth: Option<Depth>,
@@ -102,7 +103,7 @@ impl<S: Stream> Observer<S> {
             alarm: Alarm::after(place.shared.settings.handshake_timeout),
             place: Arc::new(place),
             counters: connection.counters.clone(),
-            signals: Arc::clone(&connection.signals),
+            listed: Arc::clone(&connection.listed),
             stage: Stage::Handshake { handshake: Handshake::default(), opening },
             depth: None,
             is_draining: false,
@@ -212,7 +213,7 @@ impl<S: Stream> Observer<S> {
     fn note_depth(&mut self, depth: Depth) {
         if self.depth.is_none() {
             self.depth = Some(depth);
-            note_depth(&self.counters, depth);
+            note_depth(&self.counters, &self.listed, depth);
         }
     }
 
@@ -230,7 +231,7 @@ impl<S: Stream> Observer<S> {
             return Poll::Pending;
         }
         let Stage::Calls(overheard) = &self.stage else { return Poll::Pending };
-        if !self.signals.is_set(Signal::Drain) {
+        if !self.listed.signals.is_set(Signal::Drain) {
             return Poll::Pending;
         }
         if overheard.is_idle() {

@@ -105,7 +105,7 @@ impl<S: Stream> Passage<S> {
     pub(super) async fn relay(self) -> End {
         let Self { mut connection, to: To { service, dialed, depth } } = self;
         if depth == Depth::Opaque {
-            note_depth(&connection.counters, depth);
+            note_depth(&connection.counters, &connection.listed, depth);
         }
         let Connection { shared, entrance, client, .. } = &mut *connection;
         let dialed = match dialed {
@@ -173,8 +173,9 @@ async fn relay_both<S: Stream>(
 ) -> End {
     let Dialed { mut stream, opening, slot } = dialed;
     let unanswered = Unanswered::begin(&slot.port.unanswered, bounds.patience);
-    let span = tracing::Span::current();
-    span.record("coordinator", tracing::field::display(&opening.coordinator().name));
+    let coordinator = &opening.coordinator().name;
+    tracing::Span::current().record("coordinator", tracing::field::display(coordinator));
+    connection.listed.note(|known| known.coordinator = Some(coordinator.clone()));
     // A peer may pause for as long as it likes: only the two sides know why.
     let _cleared = connection.client.stream.set_user_timeout(None);
     let _cleared = stream.set_user_timeout(None);

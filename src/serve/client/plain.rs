@@ -77,7 +77,7 @@ pub(super) async fn authenticate<S: Stream>(mut connection: Box<Connection<S>>) 
         Err(end) => return Err(end),
     };
     let fleet = Arc::clone(&connection.entrance.fleet);
-    let mut links = Links::of(Arc::clone(&fleet), conn, credentials);
+    let mut links = Links::of(Arc::clone(&fleet), &connection.listed, credentials);
     let who = Who::of(links.access(), connection.client.address);
     let first = tokio::select! {
         biased;

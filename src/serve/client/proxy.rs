@@ -36,6 +36,7 @@ pub(super) async fn identify<S: Stream>(connection: &mut Connection<S>) -> Resul
     };
     Span::current().record("client", tracing::field::display(address));
     tracing::debug!("came through a balancer");
+    connection.listed.note(|known| known.client = Some(address));
     connection.client.come_from(address.ip());
     Ok(())
 }

@@ -26,6 +26,7 @@ pub(super) async fn choose_cluster<S: Stream>(connection: &mut Connection<S>) ->
     let Some(name) = asked.unwrap_or(Ok(None))? else { return Ok(()) };
     if let Some(entrance) = connection.entrance.server_names.find(&name).map(Arc::clone) {
         tracing::debug!(server_name = %name, cluster = %entrance.fleet.cluster.name, "chosen by server name");
+        connection.listed.note(|known| known.cluster = Arc::clone(&entrance.fleet.cluster.name));
         connection.entrance = entrance;
     }
     Ok(())

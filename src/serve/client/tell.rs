@@ -65,7 +65,7 @@ async fn tell<S: Stream>(mut connection: Box<Connection<S>>, refusal: Refusal<'_
         }
     };
     let answer = NoAnswer::refused(connection.conn, refusal.why);
-    let links = Links::anonymous(Arc::clone(&connection.entrance.fleet), connection.conn, transport);
+    let links = Links::anonymous(Arc::clone(&connection.entrance.fleet), &connection.listed, transport);
     let mut conn = connection.into_calls(transport, links);
     // impala-shell with Beeswax shows no error of its first call, which asks for the connection's defaults.
     while refuse::refuse_next(&mut conn, &answer).await?.role == Role::Connection {}

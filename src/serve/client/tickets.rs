@@ -65,7 +65,7 @@ pub(super) async fn authenticate<S: Stream>(
     fleet.brake.lock().note_of_use(who);
     connection.client.send(&encode(Status::Complete, b""), stall).await?;
     tracing::debug!(user = caller.user(), "ticket accepted");
-    let links = Links::speaking_for(fleet, connection.conn, caller, login);
+    let links = Links::speaking_for(fleet, &connection.listed, caller, login);
     Ok(Stage::Calls(Box::new(connection.into_calls(Transport::Sasl, links))))
 }
 

@@ -128,6 +128,7 @@ pub(super) fn note<S: Stream>(connection: &Connection<S>, detection: Option<Dete
         (None, _) => Encryption::Clear,
     };
     connection.counters.tls.count(encryption);
+    connection.listed.note(|known| known.tls = Some(encryption));
 }
 
 #[cfg(test)]

@@ -138,6 +138,9 @@ pub(crate) enum End {
     /// The deadline of the coordinator's drain passed; whatever is open then is cancelled.
     #[error("its coordinator was drained, and the deadline of that has come")]
     Drained,
+    /// An operator has cut the connection.
+    #[error("an operator has cut it")]
+    Cut,
     /// The router is ending, and either nothing was under way or `drain_timeout` was over.
     #[error("the router is ending")]
     RouterShutdown,
@@ -284,6 +287,7 @@ impl End {
             Self::CoordinatorLost { .. } => CloseCause::CoordinatorLost,
             Self::BadReply(_) => CloseCause::BadReply,
             Self::Drained => CloseCause::Drained,
+            Self::Cut => CloseCause::Cut,
             Self::RouterShutdown => CloseCause::RouterShutdown,
         }
     }

@@ -8,6 +8,7 @@ use crate::clock;
 use crate::ids::Transport;
 use crate::net::kerberos::{Kerberos, Provider, Tokens};
 use crate::serve::call::links::Links;
+use crate::serve::connections::Listed;
 use crate::serve::fleet::entrance::Entrance;
 use crate::serve::fleet::tickets::Tickets;
 use crate::session::delegation::Rules;
@@ -17,8 +18,8 @@ use crate::wire::sasl::kerberos::{Context, KerberosError};
 impl World {
     /// Connects a client that uses HTTP and has the router's own cookie for this principal.
     pub(super) async fn connect_by_cookie(&self, principal: &str, rules: &Arc<Rules>) -> TestClient {
-        let id = self.shared.next_connection();
-        let links = Links::over_http(Arc::clone(&self.fleet), id);
+        let listed = Listed::alone(self.shared.next_connection());
+        let links = Links::over_http(Arc::clone(&self.fleet), &listed);
         let place = Place { accepted_by: AcceptedBy::Router, listener: "test", cluster: "test", do_as: None };
         let until = clock::time_of_day() + Duration::from_hours(1);
         let cookie = OwnCookie { user: principal.into(), ticket: [1, 2], until };

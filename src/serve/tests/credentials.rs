@@ -10,6 +10,7 @@ use crate::cluster::turns::Turn;
 use crate::ids::{ClientAddress, ConnId, CoordinatorId, Credential, Identity, Proof, Transport};
 use crate::net::stream::double::Double;
 use crate::serve::call::links::Links;
+use crate::serve::connections::Listed;
 use crate::wire::http::request::{Asked, CallHead, Peer, judge};
 
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
@@ -28,7 +29,7 @@ fn head(authorization: &str) -> Arc<CallHead> {
 
 /// The links of a connection on which the last request had this `Authorization`.
 fn links(world: &World, conn: u64, authorization: &str) -> Links<Double> {
-    let mut links = Links::over_http(Arc::clone(&world.fleet), ConnId(conn));
+    let mut links = Links::over_http(Arc::clone(&world.fleet), &Listed::alone(ConnId(conn)));
     links.be_for(&head(authorization), None, &world.shared.credential_key);
     links
 }
@@ -99,7 +100,7 @@ async fn the_router_can_speak_for_a_credential_while_a_connection_with_it_is_ope
         assert!(is_found(first.identity()));
         first.note_unauthorized(ONE);
         assert!(!is_found(first.identity()));
-        let mut nobody = Links::over_http(Arc::clone(&world.fleet), ConnId(3));
+        let mut nobody = Links::over_http(Arc::clone(&world.fleet), &Listed::alone(ConnId(3)));
         nobody.note_answered(ONE);
         assert_eq!(counts_as(&nobody), as_its_address());
     })

@@ -14,6 +14,7 @@ use crate::cluster::brake::Who;
 use crate::ids::Transport::{Http, Sasl};
 use crate::net::kerberos::{Kerberos, Provider, Tokens};
 use crate::serve::call::links::Links;
+use crate::serve::connections::Listed;
 use crate::serve::fleet::entrance::Entrance;
 use crate::serve::fleet::tickets::Tickets;
 use crate::session::delegation::Rules;
@@ -78,7 +79,10 @@ impl Judging {
         let tickets =
             Tickets { kerberos: Arc::clone(&self.kerberos), principal: None, rules: Arc::new(rules) };
         let entrance = Entrance { tickets: Some(Arc::new(tickets)), ..self.world.entrance() };
-        let links = Links::over_http(Arc::clone(&self.world.fleet), self.world.shared.next_connection());
+        let links = Links::over_http(
+            Arc::clone(&self.world.fleet),
+            &Listed::alone(self.world.shared.next_connection()),
+        );
         let mut client = self.world.connect_with(Http, links, entrance).await;
         client.fields = format!("Authorization: Negotiate {}\r\n", BASE64.encode(token));
         let call = Writer::message(MessageType::Call, b"CloseSession", 7, |arguments| {

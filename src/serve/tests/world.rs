@@ -27,6 +27,7 @@ use crate::net::stream::double::{Double, Lan, pair};
 use crate::serve::call::conn::{Conn, Introduced};
 use crate::serve::call::links::Links;
 use crate::serve::call::serve;
+use crate::serve::connections::{Known, Listed};
 use crate::serve::fleet::Fleet;
 use crate::serve::fleet::entrance::Entrance;
 use crate::serve::fleet::keyring::Keyring;
@@ -94,15 +95,15 @@ impl World {
 
     /// Connects a client that uses this transport.
     pub(super) async fn connect(&self, transport: Transport) -> TestClient {
-        let id = self.shared.next_connection();
-        let links = Links::anonymous(Arc::clone(&self.fleet), id, self.link);
+        let listed = Listed::alone(self.shared.next_connection());
+        let links = Links::anonymous(Arc::clone(&self.fleet), &listed, self.link);
         self.connect_with(transport, links, self.entrance()).await
     }
 
     /// Connects a client that uses SASL and has proven to the router who it is. The router needs no login.
     pub(super) async fn connect_as(&self, caller: Caller) -> TestClient {
-        let id = self.shared.next_connection();
-        let links = Links::speaking_for(Arc::clone(&self.fleet), id, caller, Login::Nobody);
+        let listed = Listed::alone(self.shared.next_connection());
+        let links = Links::speaking_for(Arc::clone(&self.fleet), &listed, caller, Login::Nobody);
         self.connect_with(Transport::Sasl, links, self.entrance()).await
     }
 
@@ -113,8 +114,8 @@ impl World {
         entrance: Entrance<Double>,
     ) -> TestClient {
         let (near, far) = pair(64 << 10);
-        let registration = self.shared.all_signals.register(links.conn());
-        let (shared, signals) = (Arc::clone(&self.shared), Arc::clone(&registration.signals));
+        let registration = self.shared.connections.register(links.conn(), Known::at_first());
+        let (shared, listed) = (Arc::clone(&self.shared), Arc::clone(&registration.listed));
         let ((), assignment) = Workers::here().accept(std::future::ready(())).await;
         let client = match transport {
             Transport::Http => {
@@ -124,7 +125,7 @@ impl World {
             }
             _ => ClientEnd::new(Client::new(far, ADDRESS), transport),
         };
-        let introduced = Introduced { shared, entrance: &entrance, client, links, signals, assignment };
+        let introduced = Introduced { shared, entrance: &entrance, client, links, listed, assignment };
         let mut conn = Box::new(Conn::new(introduced));
         let ended = tokio::spawn(async move {
             let _registration = registration;

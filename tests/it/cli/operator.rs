@@ -67,6 +67,32 @@ fn sessions_and_operations_are_found_by_words() {
 }
 
 #[test]
+fn connections_are_listed_and_one_is_cut_by_its_id() {
+    let fleet = Fleet::secured(1);
+    let mut client = fleet.hs2();
+    let session = client.open(&[]).unwrap();
+    let address = client.stream().local_addr().unwrap();
+    let (code, table, err) = asked(&fleet, "connections ann route");
+    assert_eq!((code, err.as_str(), table.lines().count()), (0, "", 2), "{table}");
+    for (name, shown) in [
+        ("user", "ann"),
+        ("client", &*address.to_string()),
+        ("depth", "route"),
+        ("tls", "clear"),
+        ("coordinator", "-"),
+    ] {
+        assert_eq!(cell(&table, 0, name), shown, "{name}: {table}");
+    }
+    let connection = cell(&table, 0, "connection");
+    let (code, out, _) = asked(&fleet, &format!("cut {connection}"));
+    assert_eq!((code, out), (0, format!("{connection} is cut, which came from {address}\n")));
+    assert!(client.ping(&session).is_err());
+    let (code, _, err) = asked(&fleet, &format!("cut {connection}"));
+    assert!(code == 1 && err.contains("there is no such connection"), "{err}");
+    assert_eq!(asked(&fleet, "connections").1.lines().count(), 1);
+}
+
+#[test]
 fn whoever_waits_for_room_is_listed_with_its_place() {
     let crowded = Crowded::start();
     let (code, table, err) = asked(&crowded.fleet, "waiting 127.0.0.1 session");

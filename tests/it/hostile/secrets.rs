@@ -35,6 +35,7 @@ fn hold_no_secret(name: &str, bytes: &[u8]) {
 const ADMIN: [(&str, &str); 8] = [
     ("/metrics", "hs2router_calls_total{method=\"ExecuteStatement\""),
     ("/api/v1/sessions", "\"service\":\""),
+    ("/api/v1/connections", "\"depth\":\""),
     ("/api/v1/operations", "\"kind\":\"statement\""),
     ("/api/v1/events", "\"event\":\""),
     ("/api/v1/history", "\"history\":["),

@@ -8,8 +8,18 @@ use std::path::PathBuf;
 use super::{code_of, is_for_tests, sources};
 
 /// The folders and files of `serve/` from the bottom to the top: each may import itself and those before it.
-const ORDER: &[&str] =
-    &["threads", "settings", "shared", "message", "link", "fleet", "background", "call", "client"];
+const ORDER: &[&str] = &[
+    "threads",
+    "connections",
+    "settings",
+    "shared",
+    "message",
+    "link",
+    "fleet",
+    "background",
+    "call",
+    "client",
+];
 
 /// Files that a circle of imports may have.
 const LARGEST_CIRCLE: usize = 3;

@@ -10,7 +10,9 @@ use std::thread::{self, JoinHandle};
 
 use hs2router::fake::client::Hs2Client;
 use hs2router::idl::t_c_l_i_service::TSessionHandle;
+use serde_json::Value;
 
+use crate::admin::ask_at;
 use crate::support::certificates::{Authority, HERE};
 use crate::support::fleet::{Fleet, Plan, USERS, session_id};
 use crate::support::router::TestRouter;
@@ -67,6 +69,8 @@ struct World {
     gate: Gate,
     /// Connected when it first has something to do: a login counts as a session.
     client: Option<Hs2Client>,
+    /// One that operators cut.
+    another: Option<Hs2Client>,
     sessions: Vec<TSessionHandle>,
     /// Where the client is while it opens a session and has to wait.
     opening: Option<JoinHandle<Hs2Client>>,
@@ -89,6 +93,7 @@ impl World {
             fleet,
             gate,
             client: None,
+            another: None,
             sessions: Vec::new(),
             opening: None,
             routers: Vec::new(),
@@ -106,6 +111,14 @@ impl World {
                 format!("c{}", self.fleet.owner(&self.sessions[0]) + 1)
             }
             "open another session" => session_id(&client.open(&[]).unwrap()).to_string(),
+            "connect once more" => {
+                let another = self.another.insert(self.fleet.hs2());
+                let from = another.stream().local_addr().unwrap();
+                let asked = format!("GET /api/v1/connections?filter={from}");
+                let (_, listed) = ask_at(self.fleet.router().router().admin(), &asked, "");
+                let listed: Value = serde_json::from_str(&listed).unwrap();
+                listed["connections"][0]["connection"].as_str().unwrap().to_owned()
+            }
             "close the sessions" => {
                 for session in self.sessions.drain(..) {
                     client.close_session(&session).unwrap();
@@ -173,5 +186,5 @@ fn an_operator_sees_the_fleet_and_acts_in_a_browser() {
         *asked.entry(line).or_insert(0) += 1;
     }
     assert!(script.wait().unwrap().success(), "what it said is above; it had asked for {asked:?}");
-    assert_eq!(asked.len(), 8, "it went through all of it: {asked:?}");
+    assert_eq!(asked.len(), 9, "it went through all of it: {asked:?}");
 }

@@ -160,6 +160,13 @@ fn the_admin_reference_shows_and_explains_every_field_of_sessions() {
 }
 
 #[test]
+fn the_admin_reference_shows_and_explains_every_field_of_connections() {
+    let fleet = Fleet::secured(1);
+    let _client = fleet.hs2();
+    compare("connections", &answer(fleet.router(), "connections"));
+}
+
+#[test]
 fn the_admin_reference_shows_and_explains_every_field_of_operations() {
     compare("operations", &of_one_session("operations"));
 }

@@ -16,7 +16,8 @@ use crate::control::admin::json::json;
 use crate::control::admin::shown::Look;
 use crate::control::admin::tls::show_cluster;
 use crate::control::admin::view::{LogShown, View};
-use crate::control::verbs::{OfCluster, OfCoordinator, OfOperation, OfRouter, OfSession};
+use crate::control::verbs::{OfCluster, OfConnection, OfCoordinator, OfOperation, OfRouter, OfSession};
+use crate::control::view::ConnectionRow;
 use crate::ids::CoordinatorId;
 use crate::serve::background::orders;
 use crate::serve::fleet::Fleet;
@@ -34,6 +35,15 @@ struct Done {
     cluster: String,
     /// Where it is, or was.
     coordinator: String,
+}
+
+/// What was done to a connection.
+#[derive(Debug, Serialize)]
+struct Ended {
+    outcome: &'static str,
+    /// As it was.
+    #[serde(flatten)]
+    was: ConnectionRow,
 }
 
 /// Does it; the answer shows what it was done to.
@@ -64,6 +74,11 @@ pub(super) async fn carry_out(view: &View, target: &Target, query: &Query) -> Re
         Target::Session { verb, fleet, session } => {
             let done = to_session(*verb, view, fleet, session, query);
             within(done).await.map(|done| json(&done))
+        }
+        Target::Connection { verb: OfConnection::Cut, connection } => {
+            let was = ConnectionRow::new(connection, clock::now());
+            within(async { Ok(orders::cut(&view.shared, connection).await) }).await?;
+            Ok(json(&Ended { outcome: "cut", was }))
         }
         Target::Operation { verb: OfOperation::Cancel, fleet, operation } => {
             let cancelled = async { Ok(orders::cancel(&view.shared, fleet, operation).await?) };

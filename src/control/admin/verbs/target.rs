@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::not_done::NotDone;
 use crate::cluster::Coordinator;
 use crate::control::admin::view::View;
-use crate::control::verbs::{OfCluster, OfCoordinator, OfOperation, OfRouter, OfSession, Verb};
+use crate::control::verbs::{OfCluster, OfConnection, OfCoordinator, OfOperation, OfRouter, OfSession, Verb};
+use crate::ids::ConnId;
+use crate::serve::connections::Listed;
 use crate::serve::fleet::Fleet;
 use crate::wire::facts::{Guid, GuidText};
 
@@ -15,6 +17,7 @@ pub(super) enum Target {
     Cluster { verb: OfCluster, fleet: Arc<Fleet> },
     Coordinator { verb: OfCoordinator, fleet: Arc<Fleet>, coordinator: Arc<Coordinator> },
     Session { verb: OfSession, fleet: Arc<Fleet>, session: Guid },
+    Connection { verb: OfConnection, connection: Arc<Listed> },
     Operation { verb: OfOperation, fleet: Arc<Fleet>, operation: Guid },
 }
 
@@ -24,6 +27,7 @@ pub(super) struct Names {
     pub(super) cluster: Option<String>,
     pub(super) coordinator: Option<String>,
     pub(super) session: Option<String>,
+    pub(super) connection: Option<String>,
     pub(super) operation: Option<String>,
 }
 
@@ -51,6 +55,12 @@ impl Target {
                 let (fleet, session) = one_of(find(&view.fleets, names, known), "session", "sessions")?;
                 Ok(Self::Session { verb, fleet, session })
             }
+            Verb::Connection(verb) => {
+                let id = names.first().and_then(|name| ConnId::read(name));
+                let connection = id.and_then(|id| view.shared.connections.find(id));
+                let connection = connection.ok_or(NotDone::Unknown("connection", "connections"))?;
+                Ok(Self::Connection { verb, connection })
+            }
             Verb::Operation(verb) => {
                 let known = |fleet: &Fleet, name: &str| {
                     let operation = GuidText::read(name)?;
@@ -75,6 +85,11 @@ impl Target {
             Self::Session { fleet, session, .. } => {
                 Names { session: Some(GuidText(*session).to_string()), ..of(fleet) }
             }
+            Self::Connection { connection, .. } => Names {
+                cluster: Some(connection.known().cluster.to_string()),
+                connection: Some(connection.id.to_string()),
+                ..Names::default()
+            },
             Self::Operation { fleet, operation, .. } => {
                 Names { operation: Some(GuidText(*operation).to_string()), ..of(fleet) }
             }

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use crate::cluster::Cluster;
-use crate::ids::{Access, ConnId, Delegated, Identity, Transport};
+use crate::ids::{Access, Delegated, Identity, Transport};
 use crate::net::stream::Stream;
 use crate::serve::call::links::Links;
+use crate::serve::connections::Listed;
 use crate::serve::fleet::Fleet;
 use crate::serve::link::login::Login;
 use crate::session::delegation::{Acting, Caller};
@@ -14,9 +15,16 @@ use crate::wire::facts::Guid;
 
 impl<S: Stream> Links<S> {
     /// Creates the links of a client for whom the router speaks with this login; none is dialed yet.
-    pub(crate) fn speaking_for(fleet: Arc<Fleet<S>>, conn: ConnId, caller: Caller, login: Login) -> Self {
+    pub(crate) fn speaking_for(
+        fleet: Arc<Fleet<S>>,
+        listed: &Arc<Listed>,
+        caller: Caller,
+        login: Login,
+    ) -> Self {
         let access = own_access(&fleet.cluster, Transport::Sasl);
-        Self { acting: Some(Acting::new(caller)), ..Self::new(fleet, conn, access, login) }
+        let mut links = Self::new(fleet, listed, access, login);
+        links.act_as(caller);
+        links
     }
 
     /// Makes them the router's own, for a client over HTTP that it has let in.
@@ -25,7 +33,16 @@ impl<S: Stream> Links<S> {
         if self.access != access {
             self.become_access(access, login);
         }
-        self.acting = Some(Acting::new(caller));
+        self.act_as(caller);
+    }
+
+    fn act_as(&mut self, caller: Caller) {
+        let acting = Acting::new(caller);
+        if self.acting.as_ref().is_none_or(|former| former.identity() != acting.identity()) {
+            let (identity, transport) = (acting.identity().clone(), self.access.transport);
+            self.listed.note(|known| known.access = Some(Access { identity, transport }));
+        }
+        self.acting = Some(acting);
     }
 
     /// Makes the client's call one that is for this user and nobody else, if the router speaks for the client. Holds

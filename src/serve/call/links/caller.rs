@@ -12,6 +12,7 @@ use crate::ids::{
 use crate::net::probe::Speaks;
 use crate::net::stream::Stream;
 use crate::serve::call::links::Links;
+use crate::serve::connections::Listed;
 use crate::serve::fleet::{Fleet, dialing};
 use crate::serve::link::login::Login;
 use crate::serve::message::coding;
@@ -20,27 +21,28 @@ use crate::wire::http::request::{CallHead, CredentialKey};
 use crate::wire::sasl::Credentials;
 
 impl<S: Stream> Links<S> {
-    pub(super) fn new(fleet: Arc<Fleet<S>>, conn: ConnId, access: Access, login: Login) -> Self {
-        let (key, idle) = (None, Vec::new());
-        Self { fleet, conn, access, login, acting: None, key, refused: false, no_moves: false, idle }
+    pub(super) fn new(fleet: Arc<Fleet<S>>, listed: &Arc<Listed>, access: Access, login: Login) -> Self {
+        let (listed, key, idle) = (Arc::clone(listed), None, Vec::new());
+        listed.note(|known| known.access = Some(access.clone()));
+        Self { fleet, listed, access, login, acting: None, key, refused: false, no_moves: false, idle }
     }
 
     /// Creates the links of a client without a login; none is dialed yet.
-    pub(crate) fn anonymous(fleet: Arc<Fleet<S>>, conn: ConnId, transport: Transport) -> Self {
+    pub(crate) fn anonymous(fleet: Arc<Fleet<S>>, listed: &Arc<Listed>, transport: Transport) -> Self {
         let access = Access { identity: Identity::Anonymous, transport };
-        Self::new(fleet, conn, access, Login::Nobody)
+        Self::new(fleet, listed, access, Login::Nobody)
     }
 
     /// Creates the links of a client that logs in; none is dialed yet.
-    pub(crate) fn of(fleet: Arc<Fleet<S>>, conn: ConnId, credentials: Credentials) -> Self {
+    pub(crate) fn of(fleet: Arc<Fleet<S>>, listed: &Arc<Listed>, credentials: Credentials) -> Self {
         let access = Login::access_of(&credentials);
         let login = Login::Plain(Arc::new(credentials));
-        Self::new(fleet, conn, access, login)
+        Self::new(fleet, listed, access, login)
     }
 
     /// Creates the links of a client whose requests each name their user; none is dialed yet.
-    pub(crate) fn over_http(fleet: Arc<Fleet<S>>, conn: ConnId) -> Self {
-        Self::anonymous(fleet, conn, Transport::Http)
+    pub(crate) fn over_http(fleet: Arc<Fleet<S>>, listed: &Arc<Listed>) -> Self {
+        Self::anonymous(fleet, listed, Transport::Http)
     }
 
     /// Makes them the links of whoever the request with this head is made for: of the user whom the router's
@@ -73,6 +75,7 @@ impl<S: Stream> Links<S> {
 
     /// Forgets whose they were.
     pub(super) fn become_access(&mut self, access: Access, login: Login) {
+        self.listed.note(|known| known.access = Some(access.clone()));
         (self.access, self.login, self.acting) = (access, login, None);
         (self.key, self.refused, self.no_moves) = (None, false, false);
         self.idle.clear();
@@ -103,7 +106,7 @@ impl<S: Stream> Links<S> {
 
     /// The client connection that the links belong to.
     pub(crate) fn conn(&self) -> ConnId {
-        self.conn
+        self.listed.id
     }
 
     /// Whether credentials are sent on each new link.
@@ -161,7 +164,7 @@ impl<S: Stream> Links<S> {
 
     /// Records that a coordinator has accepted the credentials.
     pub(crate) fn note_accepted(&mut self) {
-        self.key = self.fleet.keyring.add(&self.access.identity, self.conn, &self.login);
+        self.key = self.fleet.keyring.add(&self.access.identity, self.listed.id, &self.login);
     }
 
     /// Records that a coordinator has answered a call, and so has accepted the credential that came with it.
