@@ -103,7 +103,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What can be read.
-const READ: [&str; 16] = [
+const READ: [&str; 17] = [
     "/",
     "/page/{file}",
     "/healthz",

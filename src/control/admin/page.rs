@@ -33,7 +33,7 @@ macro_rules! file {
     };
 }
 
-const FILES: [File; 25] = [
+const FILES: [File; 26] = [
     File { path: "/", media_type: HTML, text: include_str!("../page/index.html") },
     file!(CSS, "", "page.css"),
     file!(PICTURE, "", "icon.svg"),

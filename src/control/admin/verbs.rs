@@ -133,7 +133,7 @@ fn record(
     asked: &Asked,
     done: Result<&(Response, Target), &NotDone>,
 ) {
-    let Names { cluster, coordinator, session, operation } = named(verb, asked, done);
+    let Names { cluster, coordinator, session, connection, operation } = named(verb, asked, done);
     view.history.note_verb(
         from,
         VerbDone {
@@ -143,6 +143,7 @@ fn record(
             cluster,
             coordinator,
             session,
+            connection,
             operation,
             outcome: outcome(done),
         },
@@ -164,6 +165,7 @@ fn named(verb: Verb, asked: &Asked, done: Result<&(Response, Target), &NotDone>)
         Verb::Cluster(_) => Names { cluster: name, ..Names::default() },
         Verb::Coordinator(_) => Names { cluster, coordinator: name, ..Names::default() },
         Verb::Session(_) => Names { cluster, session: name, ..Names::default() },
+        Verb::Connection(_) => Names { connection: name, ..Names::default() },
         Verb::Operation(_) => Names { cluster, operation: name, ..Names::default() },
     }
 }

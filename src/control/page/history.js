@@ -20,7 +20,8 @@ const tone = ({ kind, outcome }) => TONES[outcome] ?? (kind === "verb" ? "warn" 
 
 const words = ({ outcome }) => outcome.replaceAll("_", " ");
 
-const what = ({ kind, verb, query, operation_kind }) => (kind === "verb" ? [verb, query].filter(Boolean).join(" ") : operation_kind ?? kind);
+const what = ({ kind, verb, connection, query, operation_kind }) =>
+  kind === "verb" ? [verb, connection, query].filter(Boolean).join(" ") : (operation_kind ?? kind);
 
 /** Where it was last, and before that. */
 const where = ({ earlier_coordinators, coordinator, cluster }) =>

@@ -52,6 +52,8 @@ pub struct Record {
     session: Option<Box<str>>,
     operation: Option<Box<str>>,
     operation_kind: Option<&'static str>,
+    /// That an operator had cut.
+    connection: Option<Box<str>>,
     verb: Option<Box<str>>,
     query: Option<Box<str>>,
     user: Option<Box<str>>,
@@ -91,6 +93,8 @@ pub struct VerbDone {
     pub coordinator: Option<String>,
     /// A session.
     pub session: Option<String>,
+    /// A connection.
+    pub connection: Option<String>,
     /// An operation.
     pub operation: Option<String>,
     /// `done`, or why not.
@@ -143,11 +147,13 @@ impl Record {
 
     /// Of something that an operator had done.
     pub fn of_verb(done: VerbDone, period: Period) -> Self {
-        let VerbDone { verb, query, client, cluster, coordinator, session, operation, outcome } = done;
+        let VerbDone { verb, query, client, cluster, coordinator, session, connection, operation, outcome } =
+            done;
         let short = |text: Option<String>| text.map(|text| cut(text).into());
         Self {
             kind: RecordKind::Verb,
             session: short(session),
+            connection: short(connection),
             operation: short(operation),
             verb: Some(verb.into()),
             query: short(query),
@@ -177,10 +183,11 @@ impl Record {
 
     /// What a filter looks into.
     pub(super) fn text(&self) -> String {
-        let Self { session, operation, verb, query, user, acts_as, client, listener, .. } = self;
+        let Self { session, connection, operation, verb, query, user, acts_as, client, listener, .. } = self;
         let Self { cluster, coordinator, earlier_coordinators, outcome, start, end, .. } = self;
-        let boxed = [session, operation, verb, query, user, acts_as, client, listener, cluster, coordinator];
-        let boxed = boxed.into_iter().flatten().chain([outcome, start, end]).map(|text| &**text);
+        let names = [session, connection, operation, cluster, coordinator];
+        let boxed = [verb, query, user, acts_as, client, listener].into_iter().chain(names);
+        let boxed = boxed.flatten().chain([outcome, start, end]).map(|text| &**text);
         let words = [self.operation_kind, self.service, Some(self.kind.word())].into_iter().flatten();
         let earlier = earlier_coordinators.iter().map(String::as_str);
         boxed.chain(words).chain(earlier).collect::<Vec<_>>().join("\n")
@@ -221,6 +228,7 @@ mod tests {
             query: long(),
             coordinator: long(),
             session: long(),
+            connection: long(),
             operation: long(),
             cluster: long(),
             outcome: "y".repeat(1 << 16),
@@ -229,6 +237,6 @@ mod tests {
         let period = Period { start: SystemTime::UNIX_EPOCH, lasted: Duration::ZERO };
         let line = serde_json::to_string(&Record::of_verb(done, period)).unwrap();
         assert!(line.len() < 4096, "{}", line.len());
-        assert!(size_of::<Record>() <= 384, "{}", size_of::<Record>());
+        assert!(size_of::<Record>() <= 400, "{}", size_of::<Record>());
     }
 }

@@ -32,7 +32,7 @@ fn hold_no_secret(name: &str, bytes: &[u8]) {
 }
 
 /// Where the admin port says something, and a word that shows that it does.
-const ADMIN: [(&str, &str); 8] = [
+const ADMIN: [(&str, &str); 9] = [
     ("/metrics", "hs2router_calls_total{method=\"ExecuteStatement\""),
     ("/api/v1/sessions", "\"service\":\""),
     ("/api/v1/connections", "\"depth\":\""),
