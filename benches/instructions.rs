@@ -72,7 +72,7 @@ struct Args {
     /// A further router to send calls through, such as one built before a change; may be repeated
     #[arg(long, value_name = "NAME=PROGRAM", value_parser = peers::named_program)]
     router: Vec<(String, PathBuf)>,
-    /// Keep callgrind's profiles of calls through proxies in this folder, for callgrind_annotate
+    /// Keep callgrind's profiles of calls through proxies in this folder
     #[arg(long, value_name = "FOLDER")]
     profiles: Option<PathBuf>,
     /// What cargo says
