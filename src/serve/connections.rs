@@ -111,7 +111,9 @@ impl Connections {
             };
             let Some(last) = page.last() else { return };
             from = Bound::Excluded(last.id);
-            page.iter().for_each(|listed| see(listed));
+            for listed in &page {
+                see(listed);
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::rows::{Ask, Filter, First};
 use super::user::User;
 use crate::ids::{ConnId, Depth, Transport};
-use crate::metrics::Label as _;
+use crate::metrics::{Encryption, Label as _};
 use crate::serve::connections::{Connections as All, Known, Listed};
 
 /// A snapshot of connections.
@@ -74,7 +74,7 @@ impl ConnectionRow {
             cluster: cluster.to_string(),
             depth: depth.map(Depth::as_str),
             transport: access.map(|access| access.transport).map(Transport::as_str),
-            tls: tls.map(|tls| tls.word()),
+            tls: tls.map(Encryption::word),
             coordinator: coordinator.map(|coordinator| coordinator.to_string()),
             age: now.saturating_duration_since(since).as_secs_f64(),
         }

@@ -77,7 +77,11 @@ pub(super) async fn carry_out(view: &View, target: &Target, query: &Query) -> Re
         }
         Target::Connection { verb: OfConnection::Cut, connection } => {
             let was = ConnectionRow::new(connection, clock::now());
-            within(async { Ok(orders::cut(&view.shared, connection).await) }).await?;
+            let ending = async {
+                orders::cut(&view.shared, connection).await;
+                Ok(())
+            };
+            within(ending).await?;
             Ok(json(&Ended { outcome: "cut", was }))
         }
         Target::Operation { verb: OfOperation::Cancel, fleet, operation } => {
