@@ -58,7 +58,7 @@ fn cut_row(router: &TestRouter, row: &Value) -> Value {
     let connection = row["connection"].as_str().unwrap();
     let (status, said) = order(router, connection);
     assert_eq!(status, 200, "{said}");
-    assert_eq!(router.metric(CUT) - before, 1.0);
+    router.await_metric(CUT, before + 1.0);
     assert!(listed(router, connection).iter().all(|other| other["connection"] != row["connection"]));
     let done: Value = serde_json::from_str(&said).unwrap();
     assert_eq!((&done["outcome"], &done["connection"]), (&"cut".into(), &row["connection"]), "{done}");
